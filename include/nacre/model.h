@@ -1,0 +1,7 @@
+/* model.h */
+#ifndef NACRE_MODEL_H
+#define NACRE_MODEL_H
+
+#include <nacre/graph.h>
+
+#endif

@@ -1,0 +1,33 @@
+/* core/context.h - what the floors below the line see of a context. */
+#ifndef NC_CORE_CONTEXT_H
+#define NC_CORE_CONTEXT_H
+
+#include <nacre/nacre.h>
+#include <nacre/backend.h>
+
+#include <pthread.h>
+
+#define NC_MESSAGE_SIZE 1024
+
+struct nc_plan_cache;
+
+struct nacre_context {
+    nacre_allocator allocator;
+    nacre_log_function log;
+    void *log_user;
+    nacre_device device;
+    bool deterministic;
+    int instruction_set; /* of the kernels to use */
+    nacre_team *team;
+
+    pthread_mutex_t error_lock; /* loader threads may fail too */
+    nacre_status status;
+    char message[NC_MESSAGE_SIZE];
+
+    struct nc_plan_cache *plans;
+    const char *forced_op, *forced_variant;
+    void (*step_timer)(void *user, const nacre_plan_step *step, double seconds);
+    void *step_timer_user;
+};
+
+#endif
