@@ -213,12 +213,13 @@ nacre_instruction_set_name(nacre_instruction_set level); /* "base" (x86-64-v2 or
 }
 #endif
 
-#include <nacre/graph.h> /* tensors, graphs, gradients, running */
-#include <nacre/ops.h>   /* every operation as a function */
-#include <nacre/model.h> /* parameters at paths, saving and loading */
-#include <nacre/nn.h>    /* layers, initialisers, losses */
-#include <nacre/io.h>    /* files, text buffers */
-#include <nacre/data.h>  /* datasets, transforms, loaders */
-#include <nacre/train.h> /* recipes, fitting, reports */
+#include <nacre/graph.h>   /* tensors, graphs, gradients, running */
+#include <nacre/ops.h>     /* every operation as a function */
+#include <nacre/model.h>   /* parameters at paths, saving and loading */
+#include <nacre/nn.h>      /* layers, initialisers, losses */
+#include <nacre/io.h>      /* files, text buffers */
+#include <nacre/data.h>    /* datasets, transforms, loaders */
+#include <nacre/metrics.h> /* accuracy, F1, errors, confusion */
+#include <nacre/train.h>   /* recipes, fitting, reports */
 
 #endif
