@@ -61,6 +61,15 @@ static inline const char *nc_file(const char *name)
     return path;
 }
 
+/* A file of the source tree: the tests run with NACRE_SOURCE set, or in the tree's root. Valid until the next call. */
+static inline const char *nc_source(const char *name)
+{
+    static char path[4096];
+    const char *root = getenv("NACRE_SOURCE");
+    snprintf(path, sizeof path, "%s/%s", root ? root : ".", name);
+    return path;
+}
+
 /* ---- memory that runs out ---- */
 
 /* Fails once: at the allocation with index `fail_at`, counted from 0 (-1: never). `live` counts blocks that were not

@@ -27,9 +27,13 @@ NACRE_API void nacre_buffer_destroy(nacre_buffer *buffer);
 NACRE_API void nacre_buffer_clear(nacre_buffer *buffer);
 NACRE_API void nacre_buffer_put(nacre_buffer *buffer, const void *bytes, size_t size);
 NACRE_API void nacre_buffer_print(nacre_buffer *buffer, const char *format, ...) NACRE_PRINTF(2, 3);
+/* Appends `text` as a JSON string with its quotes (RFC 8259); what is not ASCII stays as it is. */
+NACRE_API void nacre_buffer_quote(nacre_buffer *buffer, const char *text);
 /* Hands the memory over (freed with nacre_release) and empties the buffer; NULL if it failed. Never NULL for an
  * empty buffer that did not fail. */
 NACRE_API char *nacre_buffer_take(nacre_buffer *buffer, size_t *size);
+/* Well-formed UTF-8 (RFC 3629: no surrogates, nothing overlong, nothing beyond U+10FFFF). */
+NACRE_API bool nacre_is_utf8(const void *bytes, size_t size);
 
 /* ---- whole files ------------------------------------------------------------------------------------------------ */
 

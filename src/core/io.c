@@ -89,6 +89,25 @@ void nacre_buffer_print(nacre_buffer *buffer, const char *format, ...)
     va_end(arguments);
 }
 
+void nacre_buffer_quote(nacre_buffer *buffer, const char *text)
+{
+    nacre_buffer_put(buffer, "\"", 1);
+    for (const char *c = text; *c; c++) {
+        size_t plain = 0;
+        while ((unsigned char)c[plain] >= ' ' && c[plain] != '"' && c[plain] != '\\') plain++;
+        nacre_buffer_put(buffer, c, plain);
+        c += plain;
+        if (*c == 0) break;
+        if (*c == '"' || *c == '\\')
+            nacre_buffer_print(buffer, "\\%c", *c);
+        else if (*c == '\n')
+            nacre_buffer_put(buffer, "\\n", 2);
+        else
+            nacre_buffer_print(buffer, "\\u%04x", (unsigned char)*c);
+    }
+    nacre_buffer_put(buffer, "\"", 1);
+}
+
 char *nacre_buffer_take(nacre_buffer *buffer, size_t *size)
 {
     nacre_buffer_put(buffer, "", 0); /* there is always at least the 0 */
@@ -100,6 +119,23 @@ char *nacre_buffer_take(nacre_buffer *buffer, size_t *size)
     }
     nacre_buffer_destroy(buffer);
     return data;
+}
+
+bool nacre_is_utf8(const void *bytes, size_t size)
+{
+    const unsigned char *next = bytes, *end = next + size;
+    while (next < end) {
+        unsigned lead = *next++;
+        if (lead < 0x80) continue;
+        if (lead < 0xc2 || lead > 0xf4) return false;
+        int more = lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
+        /* The second byte rules out what is overlong, a surrogate or too large. */
+        unsigned low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+        unsigned high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+        for (; more > 0; more--, low = 0x80, high = 0xbf)
+            if (next == end || *next < low || *next++ > high) return false;
+    }
+    return true;
 }
 
 /* ---- reading ---- */

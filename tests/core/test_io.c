@@ -66,6 +66,29 @@ static void buffers_refuse_the_impossible(void)
     NC_CHECK_FAILED(ctx, NACRE_ERROR_MEMORY, "out of memory");
 }
 
+static void text_is_quoted(void)
+{
+    nacre_buffer buffer = nacre_buffer_create(ctx);
+    nacre_buffer_quote(&buffer, "a\"b\\c\n\t\x01 \xc3\xa9");
+    NC_CHECK_TEXT(buffer.data, "\"a\\\"b\\\\c\\n\\u0009\\u0001 \xc3\xa9\"");
+    nacre_buffer_clear(&buffer);
+    nacre_buffer_quote(&buffer, "");
+    NC_CHECK_TEXT(buffer.data, "\"\"");
+    nacre_buffer_destroy(&buffer);
+    NC_CHECK_OK(ctx);
+}
+
+static void utf8_is_recognised(void)
+{
+    static const char *const good[] = {
+        "", "plain", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x90\x9a", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"};
+    static const char *const bad[] = {"\x80",         "\xc3",     "\xc0\xaf",         "\xe0\x80\xaf",
+                                      "\xed\xa0\x80", "\xe2\x82", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80",
+                                      "\xff",         "a\xc3 b"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) NC_CHECK(nacre_is_utf8(good[i], strlen(good[i])));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) NC_CHECK(!nacre_is_utf8(bad[i], strlen(bad[i])));
+}
+
 static void files_come_back(void)
 {
     const char *path = nc_file("whole");
@@ -328,6 +351,8 @@ int main(void)
     ctx = nacre_context_create(NULL);
     NC_RUN(buffers_grow);
     NC_RUN(buffers_refuse_the_impossible);
+    NC_RUN(text_is_quoted);
+    NC_RUN(utf8_is_recognised);
     NC_RUN(files_come_back);
     NC_RUN(reading_says_what_is_wrong);
     NC_RUN(writing_is_all_or_nothing);
