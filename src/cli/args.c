@@ -15,6 +15,14 @@ static const char *hint(const char *dashes, const char *nearest, char text[NC_HI
     return text;
 }
 
+/* The name that the word begins, else the one nearest to it. */
+static const char *nearest_name(const char *word, const char *const *names)
+{
+    for (int i = 0; names[i]; i++)
+        if (word[0] && !strncmp(names[i], word, strlen(word))) return names[i];
+    return nacre_nearest(word, names);
+}
+
 nc_exit nc_usage_error(const nc_call *call, const char *format, ...)
 {
     const char *name = call->command->name;
@@ -35,7 +43,7 @@ nc_exit nc_unknown_command(const char *name)
     char text[NC_HINT_SIZE];
     for (int i = 0; nc_commands[i] && i < MAX_NAMES; i++) names[i] = nc_commands[i]->name;
     fprintf(stderr, "%snacre:%s there is no command '%s'%s\n'nacre help' lists them.\n", nc_style_code(stderr, NC_RED),
-            nc_style_code(stderr, NC_PLAIN), name, hint("", nacre_nearest(name, names), text));
+            nc_style_code(stderr, NC_PLAIN), name, hint("", nearest_name(name, names), text));
     return NC_EXIT_USAGE;
 }
 
@@ -66,7 +74,7 @@ const char *nc_choice_hint(const char *choices, const char *word, char text[NC_H
     char words[MAX_NAMES][NC_WORD_SIZE];
     const char *names[MAX_NAMES + 1] = {NULL};
     for (int i = 0; i < MAX_NAMES && nc_choice_at(choices, i, words[i]); i++) names[i] = words[i];
-    return hint("", nacre_nearest(word, names), text);
+    return hint("", nearest_name(word, names), text);
 }
 
 /* ---- parsing -------------------------------------------------------------------------------------------------------
@@ -96,7 +104,7 @@ static nc_exit unknown_option(const nc_call *call, const char *word)
     const char *start = word + strspn(word, "-"); /* -epochs is near to --epochs too */
     char name[NC_WORD_SIZE], text[NC_HINT_SIZE];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(start, "="), start);
-    return nc_usage_error(call, "unknown option '%s'%s", word, hint("--", nacre_nearest(name, names), text));
+    return nc_usage_error(call, "unknown option '%s'%s", word, hint("--", nearest_name(name, names), text));
 }
 
 static bool is_integer(const char *value)

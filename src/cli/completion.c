@@ -122,8 +122,8 @@ static void print_zsh_command(FILE *stream, const nc_command *command)
     }
     for (int i = 0; i < NC_MAX_ARGUMENTS && command->arguments[i].name; i++) {
         const nc_argument *argument = &command->arguments[i];
-        fprintf(stream, " \\\n            '%s%s%s:", argument->repeated ? "*" : "",
-                argument->repeated   ? ""
+        fprintf(stream, " \\\n            '%s:%s:",
+                argument->repeated   ? "*"
                 : argument->optional ? ":"
                                      : "",
                 argument->name);

@@ -42,6 +42,9 @@ expect_err "did you mean 'devices'?"
 run "$NACRE" devices --jsn
 expect_code 2
 expect_err "did you mean '--json'?"
+run "$NACRE" devices --js
+expect_code 2
+expect_err "did you mean '--json'?"
 run "$NACRE" devices --json=yes
 expect_code 2
 expect_err '--json takes no value'
