@@ -107,6 +107,9 @@ typedef struct nacre_context_options {
 
 NACRE_API nacre_context *nacre_context_create(const nacre_context_options *options); /* NULL: out of memory */
 NACRE_API void nacre_context_destroy(nacre_context *context);                        /* NULL is fine */
+/* A context for a helper thread: the same allocator and device, but its own error, one thread and no log. Whoever
+ * forks it destroys it before the original and passes failures on. */
+NACRE_API nacre_context *nacre_context_fork(const nacre_context *context);
 NACRE_API int nacre_threads(const nacre_context *context);
 NACRE_API nacre_device nacre_context_device(const nacre_context *context);
 
@@ -213,11 +216,13 @@ nacre_instruction_set_name(nacre_instruction_set level); /* "base" (x86-64-v2 or
 }
 #endif
 
+#include <nacre/random.h>  /* counter-based random numbers */
 #include <nacre/graph.h>   /* tensors, graphs, gradients, running */
 #include <nacre/ops.h>     /* every operation as a function */
 #include <nacre/model.h>   /* parameters at paths, saving and loading */
 #include <nacre/nn.h>      /* layers, initialisers, losses */
 #include <nacre/io.h>      /* files, text buffers */
+#include <nacre/image.h>   /* pictures: decode, resize, encode */
 #include <nacre/data.h>    /* datasets, transforms, loaders */
 #include <nacre/metrics.h> /* accuracy, F1, errors, confusion */
 #include <nacre/train.h>   /* recipes, fitting, reports */

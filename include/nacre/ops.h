@@ -1,7 +1,6 @@
 /* ops.h */
+#include <nacre/nacre.h> /* before the guard: it includes this header */
 #ifndef NACRE_OPS_H
 #define NACRE_OPS_H
-
-#include <nacre/graph.h>
 
 #endif

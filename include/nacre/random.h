@@ -93,8 +93,14 @@ typedef struct nacre_random {
 
 static inline nacre_random nacre_random_create(uint64_t seed, uint32_t stream, uint64_t index)
 {
-    return (nacre_random){.key = {(uint32_t)seed, (uint32_t)(seed >> 32)},
-                          .counter = {0, stream, (uint32_t)index, (uint32_t)(index >> 32)}};
+    nacre_random random;
+    memset(&random, 0, sizeof random);
+    random.key[0] = (uint32_t)seed;
+    random.key[1] = (uint32_t)(seed >> 32);
+    random.counter[1] = stream;
+    random.counter[2] = (uint32_t)index;
+    random.counter[3] = (uint32_t)(index >> 32);
+    return random;
 }
 
 /* A seed for another purpose: what shuffles must not be what augments. */

@@ -1,7 +1,6 @@
 /* train.h */
+#include <nacre/nacre.h> /* before the guard: it includes this header */
 #ifndef NACRE_TRAIN_H
 #define NACRE_TRAIN_H
-
-#include <nacre/graph.h>
 
 #endif

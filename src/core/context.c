@@ -53,6 +53,17 @@ void nacre_context_destroy(nacre_context *context)
     context->allocator.resize(context->allocator.user, context, 0);
 }
 
+nacre_context *nacre_context_fork(const nacre_context *context)
+{
+    if (!context) return NULL;
+    nacre_context_options options = {.allocator = context->allocator,
+                                     .threads = 1,
+                                     .device = context->device,
+                                     .deterministic = context->deterministic,
+                                     .instruction_set = context->instruction_set + 1};
+    return nacre_context_create(&options);
+}
+
 int nacre_threads(const nacre_context *context)
 {
     return context ? nacre_team_size(context->team) : 0;
