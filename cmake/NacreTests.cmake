@@ -3,11 +3,14 @@
 
 set(NACRE_TEST_PREFIX "" CACHE STRING "Put before the name of every test, to tell builds apart")
 
+set(NACRE_TEST_ENVIRONMENT NACRE=$<TARGET_FILE:nacre> NACRE_SOURCE=${PROJECT_SOURCE_DIR} NACRE_BUILD=${CMAKE_BINARY_DIR}
+    NACRE_SANITIZERS=${NACRE_SANITIZERS})
+
 function(nacre_add_test name)
     add_test(NAME ${NACRE_TEST_PREFIX}${name} COMMAND ${ARGN})
     set_tests_properties(${NACRE_TEST_PREFIX}${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600
         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
-        ENVIRONMENT "NACRE=$<TARGET_FILE:nacre>;NACRE_SOURCE=${PROJECT_SOURCE_DIR};NACRE_BUILD=${CMAKE_BINARY_DIR}")
+        ENVIRONMENT "${NACRE_TEST_ENVIRONMENT}")
 endfunction()
 
 # tests/core/test_graph.c -> name "core.graph", target test_core_graph
