@@ -1,0 +1,281 @@
+/* cpu/simd/matmul_body.h - the text of the blocked matrix product, in the vocabulary of real.h: see matmul.h.
+ *
+ * The product is cut into tasks of rows x columns; each task walks its columns in blocks, and the inner dimension in
+ * slices of DEPTH:
+ *
+ *     for each block of columns            its slice of b, packed, stays in the second-level cache
+ *         for each slice of k
+ *             for each panel of rows       its slice of a stays in the first-level cache
+ *                 for each panel of columns: one register tile
+ *
+ * Packed panels are [k][NC_TILE_COLUMNS] of b and [k][A_STEP] of a. An operand is read where it lies instead when
+ * the tile can take it in that order and too few tiles would share the copy.
+ */
+
+enum {
+    PANEL = NC_TILE_VECTORS * LANES,
+    A_STEP = (NC_TILE_ROWS + LANES - 1) / LANES * LANES, /* whole vectors, so that packing needs no masks */
+#ifdef NACRE_STRESS
+    DEPTH = 5,
+    BLOCK = 2 * PANEL,
+#else
+    DEPTH = 24 * 1024 / (NC_TILE_ROWS * sizeof(REAL)),           /* a panel of a takes most of a 32 KB cache */
+    BLOCK = 512 * 1024 / (DEPTH * sizeof(REAL)) / PANEL * PANEL, /* a block of b half of a 1 MB cache */
+#endif
+    REUSE_A = 3,    /* tiles that must share a packed panel of a */
+    REUSE_B = 3,    /* and of b */
+    SMALL = 1 << 16 /* multiply-adds that are not worth waking a thread */
+};
+
+struct job {
+    const nc_matmul *problem;
+    char *workspace;
+    int64_t batches, row_tasks, column_tasks;
+};
+
+typedef struct range {
+    int64_t begin, end;
+} range;
+
+/* Part `index` of `parts` of [0, count), as even as whole units allow. */
+static range share(int64_t count, int64_t unit, int64_t parts, int64_t index)
+{
+    const int64_t units = (count + unit - 1) / unit;
+    const int64_t begin = units * index / parts * unit, end = units * (index + 1) / parts * unit;
+    return (range){begin, end < count ? end : count};
+}
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* ---- packing ----------------------------------------------------------------------------------------------------- */
+
+/* packed[k][j] = source[k * step + j * line] for j < lines, zero up to `width`; a multiple of LANES. */
+static void pack_strided(const REAL *source, int64_t step, int64_t line, int64_t steps, int64_t lines, int64_t width,
+                         REAL *packed)
+{
+    for (int64_t k = 0; k < steps; k++)
+        for (int64_t j = 0; j < width; j++) packed[k * width + j] = j < lines ? source[k * step + j * line] : 0;
+}
+
+/* The same for line == 1. */
+static void pack_lines_contiguous(const REAL *source, int64_t step, int64_t steps, int64_t lines, int64_t width,
+                                  REAL *packed)
+{
+    for (int64_t j = 0; j < width; j += LANES) {
+        const int64_t left = lines - j;
+        if (left >= LANES)
+            for (int64_t k = 0; k < steps; k++) STORE(packed + k * width + j, LOAD(source + k * step + j));
+        else
+            for (int64_t k = 0; k < steps; k++)
+                STORE(packed + k * width + j, LOAD_SOME(source + k * step + j, left < 0 ? 0 : left));
+    }
+}
+
+/* The same for step == 1: squares of LANES x LANES are transposed in registers. */
+static void pack_steps_contiguous(const REAL *source, int64_t line, int64_t steps, int64_t lines, int64_t width,
+                                  REAL *packed)
+{
+    for (int64_t j = 0; j < width; j += LANES) {
+        int64_t k = 0;
+        for (; k + LANES <= steps; k += LANES) {
+            VECTOR square[LANES];
+            NC_UNROLL
+            for (int i = 0; i < LANES; i++) square[i] = j + i < lines ? LOAD(source + (j + i) * line + k) : (VECTOR){0};
+            TRANSPOSE(square);
+            NC_UNROLL
+            for (int i = 0; i < LANES; i++) STORE(packed + (k + i) * width + j, square[i]);
+        }
+        for (; k < steps; k++)
+            for (int64_t i = j; i < j + LANES; i++) packed[k * width + i] = i < lines ? source[i * line + k] : 0;
+    }
+}
+
+static void pack(const REAL *source, int64_t step, int64_t line, int64_t steps, int64_t lines, int64_t width,
+                 REAL *packed)
+{
+    if (line == 1)
+        pack_lines_contiguous(source, step, steps, lines, width, packed);
+    else if (step == 1)
+        pack_steps_contiguous(source, line, steps, lines, width, packed);
+    else
+        pack_strided(source, step, line, steps, lines, width, packed);
+}
+
+/* ---- one task ---------------------------------------------------------------------------------------------------- */
+
+struct block { /* rows x columns of one batch item, k in [begin, begin + steps) */
+    const nc_matmul *problem;
+    const REAL *a, *b;
+    REAL *c;
+    const REAL *residual;
+    range rows, columns;
+    int64_t k, steps;
+    bool first, last; /* slice of k */
+    REAL *packed_a, *packed_b;
+};
+
+static bool packs_a(const struct block *block)
+{
+    const nc_matmul *problem = block->problem;
+    if (problem->a_column == 1 || problem->a_row == 1)
+        return block->columns.end - block->columns.begin > REUSE_A * PANEL && problem->a_column != 1;
+    return true;
+}
+
+/* A panel that is not whole is always packed: reading it in place could touch memory beyond the matrix. */
+static bool packs_b(const struct block *block, int64_t column)
+{
+    const bool whole = block->columns.end - column >= PANEL;
+    return !whole || block->problem->b_column != 1 || block->rows.end - block->rows.begin > REUSE_B * NC_TILE_ROWS;
+}
+
+static void pack_columns(const struct block *block)
+{
+    const nc_matmul *problem = block->problem;
+    REAL *packed = block->packed_b;
+    for (int64_t j = block->columns.begin; j < block->columns.end; j += PANEL, packed += block->steps * PANEL) {
+        if (!packs_b(block, j)) continue;
+        const int64_t left = block->columns.end - j;
+        pack(block->b + block->k * problem->b_row + j * problem->b_column, problem->b_row, problem->b_column,
+             block->steps, left < PANEL ? left : PANEL, PANEL, packed);
+    }
+}
+
+/* One panel of rows against all columns of the block. */
+static void multiply_panel(const struct block *block, range rows)
+{
+    const nc_matmul *problem = block->problem;
+    const nc_tap origin = {0, 0};
+    const int64_t count = rows.end - rows.begin;
+    nc_tile tile = {.a = block->a + rows.begin * problem->a_row + block->k * problem->a_column,
+                    .a_row = problem->a_row,
+                    .a_step = problem->a_column,
+                    .taps = &origin,
+                    .tap_count = 1,
+                    .steps = block->steps,
+                    .c_row = problem->c_row,
+                    .accumulate = problem->accumulate || !block->first,
+                    .relu = problem->relu && block->last};
+    if (packs_a(block)) {
+        pack(tile.a, problem->a_column, problem->a_row, block->steps, count, A_STEP, block->packed_a);
+        tile.a = block->packed_a;
+        tile.a_row = 1;
+        tile.a_step = A_STEP;
+    }
+    if (block->last && problem->row_bias) tile.row_bias = (const REAL *)problem->row_bias + rows.begin;
+    const int order = tile.a_step == 1 ? NC_TILE_STEPS_CONTIGUOUS : NC_TILE_ROWS_CONTIGUOUS;
+    const REAL *packed = block->packed_b;
+    for (int64_t j = block->columns.begin; j < block->columns.end; j += PANEL, packed += block->steps * PANEL) {
+        const int64_t left = block->columns.end - j;
+        tile.columns = left < PANEL ? left : PANEL;
+        if (packs_b(block, j)) {
+            tile.b = packed;
+            tile.b_step = PANEL;
+        } else {
+            tile.b = block->b + block->k * problem->b_row + j;
+            tile.b_step = problem->b_row;
+        }
+        const int64_t offset = rows.begin * problem->c_row + j;
+        tile.c = block->c + offset;
+        if (block->last && problem->residual) tile.residual = block->residual + offset;
+        if (block->last && problem->column_bias) tile.column_bias = (const REAL *)problem->column_bias + j;
+        nc_isa_real(nc_tiles)[order][count - 1][tile.columns > LANES](&tile);
+    }
+}
+
+static void multiply_block(const struct block *block)
+{
+    pack_columns(block);
+    const int64_t rows = block->rows.end - block->rows.begin, panels = ceil_div(rows, NC_TILE_ROWS);
+    for (int64_t p = 0; p < panels; p++) {
+        range panel = share(rows, 1, panels, p);
+        panel.begin += block->rows.begin;
+        panel.end += block->rows.begin;
+        multiply_panel(block, panel);
+    }
+}
+
+static void run_task(void *user, int64_t index, int thread)
+{
+    const struct job *job = user;
+    const nc_matmul *problem = job->problem;
+    const int64_t tasks = job->row_tasks * job->column_tasks;
+    int64_t item = index / tasks, a = 0, b = 0, c = 0;
+    for (int axis = problem->batch_rank - 1; axis >= 0; axis--) {
+        const int64_t at = item % problem->batch[axis];
+        item /= problem->batch[axis];
+        a += at * problem->a_batch[axis];
+        b += at * problem->b_batch[axis];
+        c += at * problem->c_batch[axis];
+    }
+    REAL *packed = (REAL *)(void *)job->workspace + (size_t)thread * DEPTH * (A_STEP + BLOCK);
+    struct block block = {.problem = problem,
+                          .a = (const REAL *)problem->a + a,
+                          .b = (const REAL *)problem->b + b,
+                          .c = (REAL *)problem->c + c,
+                          .residual = (const REAL *)problem->residual + (problem->residual ? c : 0),
+                          .rows = share(problem->m, 1, job->row_tasks, index % tasks / job->column_tasks),
+                          .packed_a = packed,
+                          .packed_b = packed + DEPTH * A_STEP};
+    const range columns = share(problem->n, PANEL, job->column_tasks, index % job->column_tasks);
+    const int64_t slices = problem->k > 0 ? ceil_div(problem->k, DEPTH) : 1;
+    for (int64_t j = columns.begin; j < columns.end; j += BLOCK) {
+        block.columns = (range){j, j + BLOCK < columns.end ? j + BLOCK : columns.end};
+        for (int64_t s = 0; s < slices; s++) {
+            const range slice = share(problem->k, 1, slices, s);
+            block.k = slice.begin;
+            block.steps = slice.end - slice.begin;
+            block.first = s == 0;
+            block.last = s == slices - 1;
+            multiply_block(&block);
+        }
+    }
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
+
+static int64_t batch_count(const nc_matmul *problem)
+{
+    int64_t count = 1;
+    for (int axis = 0; axis < problem->batch_rank; axis++) count *= problem->batch[axis];
+    return count;
+}
+
+/* Enough tasks to keep all threads busy to the end. Columns are cut first, since tasks that share columns pack the
+ * same part of b. */
+static void cut(struct job *job, int threads)
+{
+    const nc_matmul *problem = job->problem;
+    job->batches = batch_count(problem);
+    job->row_tasks = job->column_tasks = 1;
+    const int64_t work = problem->m * problem->n * (problem->k + 1);
+    if (threads == 1 || work * job->batches < SMALL) return;
+    int64_t wanted = work * job->batches / threads / SMALL;
+    wanted = threads * (wanted < 1 ? 1 : wanted > 4 ? 4 : wanted);
+    const int64_t each = ceil_div(wanted, job->batches);
+    const int64_t most_columns = ceil_div(problem->n, 2 * PANEL), most_rows = ceil_div(problem->m, NC_TILE_ROWS);
+    job->column_tasks = each < most_columns ? each : most_columns;
+    const int64_t rows = ceil_div(each, job->column_tasks);
+    job->row_tasks = rows < most_rows ? rows : most_rows;
+}
+
+size_t nc_isa_real(nc_matmul_workspace)(const nc_matmul *problem, int threads)
+{
+    (void)problem;
+    return (size_t)threads * DEPTH * (A_STEP + BLOCK) * sizeof(REAL);
+}
+
+void nc_isa_real(nc_matmul)(const nc_matmul *problem, void *workspace, nacre_team *team)
+{
+    if (problem->m == 0 || problem->n == 0) return;
+    struct job job = {.problem = problem, .workspace = workspace};
+    cut(&job, nacre_team_size(team));
+    const int64_t tasks = job.batches * job.row_tasks * job.column_tasks;
+    if (problem->m * problem->n * (problem->k + 1) * job.batches < SMALL)
+        for (int64_t i = 0; i < tasks; i++) run_task(&job, i, 0);
+    else
+        nacre_parallel(team, tasks, run_task, &job);
+}
