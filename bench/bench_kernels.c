@@ -57,6 +57,11 @@ static void *numbers(int64_t count, size_t size)
 /* ---- what the machine can do --------------------------------------------------------------------------------------
  */
 
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 12")
+#endif
 enum { PEAK_STEPS = 1 << 20, CHAINS = 12 };
 static volatile float sink;
 
@@ -64,18 +69,26 @@ static volatile float sink;
 __attribute__((target("avx512f"))) static void multiply_add_avx512(void)
 {
     __m512 sums[CHAINS], x = _mm512_set1_ps(0.5f);
+    UNROLL
     for (int c = 0; c < CHAINS; c++) sums[c] = _mm512_set1_ps((float)c);
-    for (int i = 0; i < PEAK_STEPS; i++)
+    for (int i = 0; i < PEAK_STEPS; i++) {
+        UNROLL
         for (int c = 0; c < CHAINS; c++) sums[c] = _mm512_fmadd_ps(sums[c], x, x);
+    }
+    UNROLL
     for (int c = 0; c < CHAINS; c++) sink = _mm512_reduce_add_ps(sums[c]);
 }
 
 __attribute__((target("avx2,fma"))) static void multiply_add_avx2(void)
 {
     __m256 sums[CHAINS], x = _mm256_set1_ps(0.5f);
+    UNROLL
     for (int c = 0; c < CHAINS; c++) sums[c] = _mm256_set1_ps((float)c);
-    for (int i = 0; i < PEAK_STEPS; i++)
+    for (int i = 0; i < PEAK_STEPS; i++) {
+        UNROLL
         for (int c = 0; c < CHAINS; c++) sums[c] = _mm256_fmadd_ps(sums[c], x, x);
+    }
+    UNROLL
     for (int c = 0; c < CHAINS; c++) sink = _mm256_cvtss_f32(sums[c]);
 }
 #endif
@@ -84,8 +97,11 @@ static void multiply_add_base(void)
 {
     typedef float vector __attribute__((vector_size(16)));
     vector sums[CHAINS] = {0}, x = {0.5f, 0.5f, 0.5f, 0.5f};
-    for (int i = 0; i < PEAK_STEPS; i++)
+    for (int i = 0; i < PEAK_STEPS; i++) {
+        UNROLL
         for (int c = 0; c < CHAINS; c++) sums[c] = sums[c] * x + x;
+    }
+    UNROLL
     for (int c = 0; c < CHAINS; c++) sink = sums[c][0];
 }
 

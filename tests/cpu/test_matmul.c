@@ -1,5 +1,5 @@
 /* Blocked matrix products of every instruction set against plain loops in double. */
-#include "cpu/kernels.h"
+#include "raw.h"
 
 #include "cpu/matmul.h"
 

@@ -1,4 +1,4 @@
-/* tests/cpu/kernels.h - what the tests of raw kernels share: random numbers, aligned memory, each instruction set. */
+/* tests/cpu/raw.h - what the tests of raw kernels share: random numbers, aligned memory, each instruction set. */
 #ifndef NC_TEST_KERNELS_H
 #define NC_TEST_KERNELS_H
 
