@@ -28,11 +28,30 @@ NACRE_API void nacre_buffer_put(nacre_buffer *buffer, const void *bytes, size_t 
 NACRE_API void nacre_buffer_print(nacre_buffer *buffer, const char *format, ...) NACRE_PRINTF(2, 3);
 /* Appends `text` as a JSON string with its quotes (RFC 8259); what is not ASCII stays as it is. */
 NACRE_API void nacre_buffer_quote(nacre_buffer *buffer, const char *text);
+/* Appends the shortest usual text that reads back as the same double, whatever the locale: "3", "0.1", "1e-05", "nan",
+ * "inf", "-inf". */
+NACRE_API void nacre_buffer_number(nacre_buffer *buffer, double value);
 /* Hands the memory over (freed with nacre_release) and empties the buffer; NULL if it failed. Never NULL for an
  * empty buffer that did not fail. */
 NACRE_API char *nacre_buffer_take(nacre_buffer *buffer, size_t *size);
 /* Well-formed UTF-8 (RFC 3629: no surrogates, nothing overlong, nothing beyond U+10FFFF). */
 NACRE_API bool nacre_is_utf8(const void *bytes, size_t size);
+
+/* The number that a whole text is, whatever the locale: "3", "-0.5", ".5", "1e-3". False for anything else, such as
+ * "0x10", "nan", "1 " and what a double cannot hold. */
+NACRE_API bool nacre_parse_number(const char *text, double *value);
+
+/* ---- pools ------------------------------------------------------------------------------------------------------ */
+
+/* Memory that is freed all at once. Zero-initialise but for the context. */
+typedef struct nacre_pool {
+    nacre_context *context;
+    struct nacre_pool_block *blocks;
+} nacre_pool;
+
+NACRE_API void *nacre_pool_allocate(nacre_pool *pool, size_t size);                 /* zeroed; NULL: out of memory */
+NACRE_API char *nacre_pool_copy(nacre_pool *pool, const char *text, size_t length); /* followed by a 0 */
+NACRE_API void nacre_pool_destroy(nacre_pool *pool);
 
 /* ---- whole files ------------------------------------------------------------------------------------------------ */
 

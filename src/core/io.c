@@ -6,6 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <locale.h>
+#include <math.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,6 +111,63 @@ void nacre_buffer_quote(nacre_buffer *buffer, const char *text)
     nacre_buffer_put(buffer, "\"", 1);
 }
 
+/* Threads that print or read numbers do so in the C locale, whatever the program has set. */
+static locale_t number_locale;
+
+static void make_number_locale(void)
+{
+    number_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+}
+
+static locale_t enter_number_locale(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_number_locale);
+    return uselocale(number_locale);
+}
+
+void nacre_buffer_number(nacre_buffer *buffer, double value)
+{
+    locale_t before = enter_number_locale();
+    char text[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) break;
+    }
+    uselocale(before);
+    nacre_buffer_put(buffer, text, strlen(text));
+}
+
+/* [+-] digits [. digits] [e [+-] digits], with at least one digit before the exponent. */
+static bool looks_like_number(const char *text)
+{
+    const char *c = text + (*text == '+' || *text == '-');
+    size_t whole = strspn(c, "0123456789"), part = 0;
+    c += whole;
+    if (*c == '.') {
+        part = strspn(c + 1, "0123456789");
+        c += 1 + part;
+    }
+    if (whole + part == 0) return false;
+    if (*c == 'e' || *c == 'E') {
+        c += 1 + (c[1] == '+' || c[1] == '-');
+        if (strspn(c, "0123456789") == 0) return false;
+        c += strspn(c, "0123456789");
+    }
+    return *c == 0;
+}
+
+bool nacre_parse_number(const char *text, double *value)
+{
+    if (!looks_like_number(text)) return false;
+    locale_t before = enter_number_locale();
+    double number = strtod(text, NULL);
+    uselocale(before);
+    if (isinf(number)) return false;
+    *value = number;
+    return true;
+}
+
 char *nacre_buffer_take(nacre_buffer *buffer, size_t *size)
 {
     nacre_buffer_put(buffer, "", 0); /* there is always at least the 0 */
@@ -136,6 +196,37 @@ bool nacre_is_utf8(const void *bytes, size_t size)
             if (next == end || *next < low || *next++ > high) return false;
     }
     return true;
+}
+
+/* ---- pools ---- */
+
+struct nacre_pool_block {
+    struct nacre_pool_block *next;
+    max_align_t data[];
+};
+
+void *nacre_pool_allocate(nacre_pool *pool, size_t size)
+{
+    struct nacre_pool_block *block = nacre_allocate(pool->context, sizeof *block + size);
+    if (!block) return NULL;
+    block->next = pool->blocks;
+    pool->blocks = block;
+    return block->data;
+}
+
+char *nacre_pool_copy(nacre_pool *pool, const char *text, size_t length)
+{
+    char *copy = nacre_pool_allocate(pool, length + 1);
+    return copy ? memcpy(copy, text, length) : NULL;
+}
+
+void nacre_pool_destroy(nacre_pool *pool)
+{
+    while (pool->blocks) {
+        struct nacre_pool_block *block = pool->blocks;
+        pool->blocks = block->next;
+        nacre_release(pool->context, block);
+    }
 }
 
 /* ---- reading ---- */

@@ -78,6 +78,47 @@ static void text_is_quoted(void)
     NC_CHECK_OK(ctx);
 }
 
+static void numbers_come_back(void)
+{
+    static const double values[] = {0, 1, -1, 0.1, 1.0 / 3, 1e-5, 123456789012, 1e300, 5e-324, 0x1p53, 0.1f, -2.5};
+    nacre_buffer buffer = nacre_buffer_create(ctx);
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        double back = NAN;
+        nacre_buffer_clear(&buffer);
+        nacre_buffer_number(&buffer, values[i]);
+        NC_CHECK(nacre_parse_number(buffer.data, &back));
+        NC_CHECK_NEAR(back, values[i], 0);
+    }
+    nacre_buffer_clear(&buffer);
+    nacre_buffer_number(&buffer, 0.001);
+    NC_CHECK_TEXT(buffer.data, "0.001");
+    nacre_buffer_destroy(&buffer);
+
+    static const char *const good[] = {"3", "-0.5", ".5", "5.", "+1e-3", "1E6", "007"};
+    static const char *const bad[] = {"",   "-",   ".",     "1 ",  " 1",    "0x10", "nan", "inf",
+                                      "1e", "1e+", "1e400", "1,5", "1.2.3", "e3",   "--1", "1_000"};
+    double value = 0;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) NC_CHECK(nacre_parse_number(good[i], &value));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) NC_CHECK(!nacre_parse_number(bad[i], &value));
+    NC_CHECK_OK(ctx);
+}
+
+static void pools_keep_and_free(void)
+{
+    nacre_pool pool = {.context = ctx};
+    char *text = nacre_pool_copy(&pool, "abcdef", 3);
+    NC_CHECK_TEXT(text, "abc");
+    for (int i = 0; i < 100; i++) {
+        double *numbers = nacre_pool_allocate(&pool, 10 * sizeof *numbers);
+        NC_REQUIRE(numbers);
+        for (int j = 0; j < 10; j++) NC_CHECK(numbers[j] == 0);
+    }
+    NC_CHECK_TEXT(text, "abc");
+    nacre_pool_destroy(&pool);
+    nacre_pool_destroy(&pool);
+    NC_CHECK_OK(ctx);
+}
+
 static void utf8_is_recognised(void)
 {
     static const char *const good[] = {
@@ -352,6 +393,8 @@ int main(void)
     NC_RUN(buffers_grow);
     NC_RUN(buffers_refuse_the_impossible);
     NC_RUN(text_is_quoted);
+    NC_RUN(numbers_come_back);
+    NC_RUN(pools_keep_and_free);
     NC_RUN(utf8_is_recognised);
     NC_RUN(files_come_back);
     NC_RUN(reading_says_what_is_wrong);
