@@ -111,6 +111,22 @@ typedef struct nacre_view {
 
 typedef struct nacre_team nacre_team; /* the compute threads */
 
+/* The program of a "fused" node: element-wise operations over operands that broadcast to the node's shape. Step k
+ * computes `op` on its sources; source s >= 0 is the node's operand s, s < 0 is the result of step -1-s. The last
+ * step is the node's output. Intermediate results have dtypes of their own (`dtype` of each step). */
+enum { NACRE_CHAIN_MAX_STEPS = 24, NACRE_CHAIN_MAX_SOURCES = 3 };
+typedef struct nacre_chain_step {
+    const nacre_op *op;
+    const int64_t *attributes;
+    nacre_dtype dtype;
+    int source_count;
+    int sources[NACRE_CHAIN_MAX_SOURCES];
+} nacre_chain_step;
+typedef struct nacre_chain {
+    int count;
+    nacre_chain_step steps[NACRE_CHAIN_MAX_STEPS];
+} nacre_chain;
+
 typedef struct nacre_call {
     const nacre_op *op;
     const int64_t *attributes;
@@ -120,7 +136,7 @@ typedef struct nacre_call {
     int output_count;
     void *workspace; /* 64-byte aligned, as many bytes as the kernel asked for */
     nacre_team *team;
-    const struct nacre_epilogue *epilogue; /* of matmul and conv kernels that said they fold one; else NULL */
+    const nacre_chain *chain; /* of a "fused" node, else NULL */
 } nacre_call;
 
 /* Runs body(user, index, thread) for each index in [0, count) on the team, this thread included; `thread` is in
@@ -140,6 +156,7 @@ typedef struct nacre_node_info { /* what a kernel may know when it is asked whet
     int input_count;
     const nacre_view *outputs;
     int output_count;
+    const nacre_chain *chain;
     int threads;
     bool deterministic;
 } nacre_node_info;
@@ -158,9 +175,6 @@ typedef struct nacre_kernel {
     size_t (*workspace)(const nacre_node_info *node); /* NULL: none */
     void (*run)(const nacre_call *call);
 } nacre_kernel;
-
-/* What follows a matrix product or convolution in the same kernel: y = activation(y + bias[channel] + residual). */
-typedef enum nacre_activation { NACRE_ACTIVATION_NONE, NACRE_ACTIVATION_RELU } nacre_activation;
 
 /* ---- operations -------------------------------------------------------------------------------------------------- */
 
@@ -181,6 +195,9 @@ struct nacre_op {
     const char *outputs; /* "y mean ?": output names */
     nacre_attribute attributes[NACRE_MAX_ATTRIBUTES];
     unsigned flags;
+    /* Which operands and outputs follow the node's memory order when it runs channels-last, one letter each: 'd' data
+     * (follows), 'p' always plain: conv has "dppd>d". NULL: all follow if ELEMENTWISE, none otherwise. */
+    const char *layouts;
     nacre_status (*shape)(nacre_shape_call *call);
     void (*gradient)(
         nacre_gradient_call *call); /* NULL with neither `expand` nor NONDIFFERENTIABLE: an error when asked */
@@ -213,7 +230,6 @@ typedef struct nacre_node_view {
     const char *path;
     nacre_tensor *const *inputs;
     int input_count;
-    nacre_tensor *const *outputs_begin; /* reserved */
     int output_count;
     const int64_t *attributes;
 } nacre_node_view;

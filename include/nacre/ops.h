@@ -1,6 +1,66 @@
-/* ops.h */
-#include <nacre/nacre.h> /* before the guard: it includes this header */
+/* ops.h - every operation as a function.
+ *
+ * All take and return tensors of one graph, return NULL after a failure and accept NULL operands, so a model is written
+ * as one expression and checked once. Element-wise operations broadcast as NumPy does. Operands must agree in element
+ * type; there is no silent promotion (nacre_cast). Negative axes count from the end. An operation whose layer in nn.h
+ * has the plain name is called ..._with: it takes its weights as tensors.
+ */
 #ifndef NACRE_OPS_H
 #define NACRE_OPS_H
+
+#include <nacre/graph.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- arithmetic ------------------------------------------------------------------------------------------------- */
+
+NACRE_API nacre_tensor *nacre_add(nacre_tensor *a, nacre_tensor *b);
+NACRE_API nacre_tensor *nacre_sub(nacre_tensor *a, nacre_tensor *b);
+NACRE_API nacre_tensor *nacre_mul(nacre_tensor *a, nacre_tensor *b);
+NACRE_API nacre_tensor *nacre_div(nacre_tensor *a, nacre_tensor *b);
+NACRE_API nacre_tensor *nacre_neg(nacre_tensor *x);
+
+/* ---- activations ------------------------------------------------------------------------------------------------ */
+
+NACRE_API nacre_tensor *nacre_relu(nacre_tensor *x);
+
+/* ---- shape ------------------------------------------------------------------------------------------------------ */
+
+/* One dimension may be -1 and is worked out. Costs nothing: the memory is shared. */
+NACRE_API nacre_tensor *nacre_reshape(nacre_tensor *x, nacre_shape to);
+/* Axes from `first_axis` on become one. */
+NACRE_API nacre_tensor *nacre_flatten(nacre_tensor *x, int first_axis);
+/* Repeats along axes of size 1 (or lacking at the left). */
+NACRE_API nacre_tensor *nacre_expand(nacre_tensor *x, nacre_shape to);
+
+/* ---- reductions ------------------------------------------------------------------------------------------------- */
+
+typedef struct nacre_reduce_options {
+    const int64_t *axes; /* NULL: all */
+    int axis_count;
+    bool keep; /* reduced axes stay with size 1 */
+} nacre_reduce_options;
+
+NACRE_API nacre_tensor *nacre_sum(nacre_tensor *x, const nacre_reduce_options *options);
+
+/* ---- matrix product --------------------------------------------------------------------------------------------- */
+
+/* Over the last two axes, earlier ones broadcast. */
+NACRE_API nacre_tensor *nacre_matmul(nacre_tensor *a, nacre_tensor *b, bool transpose_a, bool transpose_b);
+/* x [..., in], weight [out, in], bias [out] or NULL -> [..., out]. */
+NACRE_API nacre_tensor *nacre_linear_with(nacre_tensor *x, nacre_tensor *weight, nacre_tensor *bias);
+
+/* ---- state ------------------------------------------------------------------------------------------------------ */
+
+/* `target` is a model entry (nacre_model_tensor). Nodes built before see the old value, nodes built after the new. */
+NACRE_API nacre_tensor *nacre_assign(nacre_tensor *target, nacre_tensor *value);
+/* target = (1 - weight) target + weight * scale * value. */
+NACRE_API nacre_tensor *nacre_assign_lerp(nacre_tensor *target, nacre_tensor *value, double weight, double scale);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,18 +1,350 @@
 /* core/plan.c - from a graph to steps over packed memory. */
+#include "core/context.h"
+#include "core/kernel.h"
+#include "core/memory.h"
+#include "core/model.h"
+#include "core/pass.h"
 #include "core/plan.h"
 
-struct nc_plan_cache {
-    nacre_context *context;
-};
+#include <limits.h>
+#include <string.h>
+#include <sys/mman.h>
 
-struct nc_plan_cache *nc_plan_cache_create(nacre_context *context)
+/* ---- passes ---- */
+
+static nacre_graph *run_passes(nacre_graph *graph)
 {
-    struct nc_plan_cache *cache = nacre_allocate(context, sizeof *cache);
-    if (cache) cache->context = context;
-    return cache;
+    static nacre_graph *(*const passes[])(nacre_graph *) = {nc_pass_simplify, nc_pass_epilogue, nc_pass_layout,
+                                                            nc_pass_fuse};
+    nacre_graph *current = graph;
+    for (size_t i = 0; i < sizeof passes / sizeof *passes && current; i++) {
+        nacre_graph *next = passes[i](current);
+        if (current != graph) nacre_graph_destroy(current);
+        current = next;
+    }
+    return current;
 }
 
-void nc_plan_cache_destroy(struct nc_plan_cache *cache)
+/* ---- places ---- */
+
+/* While compiling: per tensor of the plan's graph, the storage it lives in. Several tensors share one storage through
+ * aliases and in-place operations. */
+
+typedef struct compiler {
+    nc_plan *plan;
+    nc_place *places; /* per tensor */
+    int *base;        /* per node */
+    nc_lifetime *lifetimes;
+    int *lifetime_of_workspace; /* per step, -1 for none */
+    int lifetime_count, lifetime_capacity;
+} compiler;
+
+static nc_place *place_of(const compiler *compilation, const nacre_tensor *tensor)
 {
-    if (cache) nacre_release(cache->context, cache);
+    return &compilation->places[compilation->base[tensor->node->index] + tensor->output];
+}
+
+static size_t tensor_bytes(const nacre_tensor *tensor)
+{
+    return (size_t)nacre_tensor_count(tensor) * nacre_dtype_size(tensor->dtype);
+}
+
+/* Constants of one repeated value are written once, when the plan is made. */
+static const void *filled(nc_plan *plan, const nc_node *node)
+{
+    const nacre_tensor *tensor = &node->outputs[0];
+    int64_t count = nacre_tensor_count(tensor);
+    size_t size = nacre_dtype_size(tensor->dtype);
+    char *bytes = nc_arena_take(&plan->arena, tensor_bytes(tensor) + 64);
+    if (!bytes) return NULL;
+    bytes = (char *)(((uintptr_t)bytes + 63) & ~(uintptr_t)63);
+    if (count > 0) nacre_dtype_store(tensor->dtype, bytes, 0, nacre_unword(node->attributes[0]));
+    for (int64_t i = 1; i < count; i++) memcpy(bytes + (size_t)i * size, bytes, size);
+    return bytes;
+}
+
+static nc_place leaf_place(nc_plan *plan, const nc_node *node)
+{
+    int64_t first = node->attributes[0];
+    if (node->op == &nc_op_input) return (nc_place){.kind = NC_PLACE_FEED, .index = first};
+    if (node->op == &nc_op_parameter)
+        return (nc_place){.kind = NC_PLACE_MODEL, .model = (int)(first >> 32), .index = (int32_t)first};
+    const void *bytes = node->op == &nc_op_full ? filled(plan, node) : node->data;
+    return (nc_place){.kind = NC_PLACE_CONSTANT, .bytes = bytes};
+}
+
+static int new_lifetime(compiler *compilation, size_t bytes, int step)
+{
+    if (!nc_grow(compilation->plan->context, &compilation->lifetimes, compilation->lifetime_count,
+                 &compilation->lifetime_capacity, sizeof(nc_lifetime)))
+        return -1;
+    compilation->lifetimes[compilation->lifetime_count] = (nc_lifetime){.bytes = bytes, .first = step, .last = step};
+    compilation->plan->unpacked_bytes += bytes;
+    return compilation->lifetime_count++;
+}
+
+/* Operand whose memory the first output may take over: the same number of bytes, and nothing reads it later. */
+static const nacre_tensor *dying_operand(const compiler *compilation, const nc_step *step, const int *last_use,
+                                         int index)
+{
+    const nc_node *node = step->node;
+    bool allowed = step->kernel ? (step->kernel->flags & NACRE_KERNEL_IN_PLACE) != 0
+                                : (node->op->flags & NACRE_OP_ELEMENTWISE) != 0;
+    for (int i = 0; allowed && i < node->input_count; i++) {
+        const nacre_tensor *in = node->inputs[i], *out = &node->outputs[0];
+        if (!in || !nacre_shape_equal(in->shape, out->shape) || in->channels_last != out->channels_last ||
+            nacre_dtype_size(in->dtype) != nacre_dtype_size(out->dtype))
+            continue;
+        const nc_place *place = place_of(compilation, in);
+        if (place->kind == NC_PLACE_BLOCK && last_use[place->index] == index) return in;
+    }
+    return NULL;
+}
+
+/* First walk: which storage each tensor would have if nothing were done in place, and its last use. */
+static bool assign_storage(compiler *compilation)
+{
+    nc_plan *plan = compilation->plan;
+    for (int i = 0; i < plan->graph->node_count; i++) {
+        const nc_node *node = plan->graph->nodes[i];
+        for (int k = 0; k < node->output_count; k++) {
+            nc_place *place = place_of(compilation, &node->outputs[k]);
+            if (node->op->flags & NACRE_OP_LEAF) {
+                *place = leaf_place(plan, node);
+                if (place->kind == NC_PLACE_CONSTANT && !place->bytes) return false;
+            } else if (k == 0 && node->op->flags & NACRE_OP_ALIAS) {
+                *place = *place_of(compilation, node->inputs[0]);
+            } else {
+                int lifetime = new_lifetime(compilation, tensor_bytes(&node->outputs[k]), i);
+                if (lifetime < 0) return false;
+                *place = (nc_place){.kind = NC_PLACE_BLOCK, .index = lifetime};
+            }
+        }
+    }
+    return true;
+}
+
+static void use(compiler *compilation, const nacre_tensor *tensor, int step)
+{
+    const nc_place *place = tensor ? place_of(compilation, tensor) : NULL;
+    if (!place || place->kind != NC_PLACE_BLOCK) return;
+    nc_lifetime *lifetime = &compilation->lifetimes[place->index];
+    if (lifetime->last < step) lifetime->last = step;
+}
+
+static void find_last_uses(compiler *compilation)
+{
+    const nacre_graph *graph = compilation->plan->graph;
+    for (int i = 0; i < graph->node_count; i++)
+        for (int k = 0; k < graph->nodes[i]->input_count; k++) use(compilation, graph->nodes[i]->inputs[k], i);
+    for (int i = 0; i < graph->wanted_count; i++) use(compilation, graph->wanted[i], INT_MAX);
+}
+
+/* Second walk: outputs take over dying operands. The operand's lifetime grows over the output's. */
+static bool reuse_in_place(compiler *compilation)
+{
+    nc_plan *plan = compilation->plan;
+    int *last_use = nacre_allocate(plan->context, sizeof(int) * (size_t)(compilation->lifetime_count + 1));
+    int *merged = nacre_allocate(plan->context, sizeof(int) * (size_t)(compilation->lifetime_count + 1));
+    if (last_use && merged) {
+        for (int i = 0; i < compilation->lifetime_count; i++) {
+            last_use[i] = compilation->lifetimes[i].last;
+            merged[i] = i;
+        }
+        for (int i = 0; i < plan->graph->node_count; i++) {
+            const nc_node *node = plan->graph->nodes[i];
+            for (int k = 0; k < node->output_count; k++) { /* aliases follow what their operand became */
+                nc_place *place = place_of(compilation, &node->outputs[k]);
+                if (place->kind == NC_PLACE_BLOCK) place->index = merged[place->index];
+            }
+            if (node->op->flags & (NACRE_OP_LEAF | NACRE_OP_ALIAS) || node->output_count == 0) continue;
+            nc_step *step = &plan->steps[i];
+            const nacre_tensor *operand = dying_operand(compilation, step, last_use, i);
+            if (!operand) continue;
+            nc_place *out = place_of(compilation, &node->outputs[0]), *in = place_of(compilation, operand);
+            int own = (int)out->index, taken = (int)in->index;
+            merged[own] = taken;
+            out->index = taken;
+            last_use[taken] = last_use[own];
+            compilation->lifetimes[taken].last = last_use[own];
+            compilation->lifetimes[own].bytes = 0;
+            step->in_place = true;
+        }
+    }
+    bool complete = last_use && merged;
+    nacre_release(plan->context, last_use);
+    nacre_release(plan->context, merged);
+    return complete;
+}
+
+static bool add_workspaces(compiler *compilation)
+{
+    nc_plan *plan = compilation->plan;
+    compilation->lifetime_of_workspace = nacre_allocate(plan->context, sizeof(int) * (size_t)(plan->step_count + 1));
+    if (!compilation->lifetime_of_workspace) return false;
+    for (int i = 0; i < plan->step_count; i++) {
+        nc_step *step = &plan->steps[i];
+        compilation->lifetime_of_workspace[i] = -1;
+        if (step->workspace_bytes == 0) continue;
+        int lifetime = new_lifetime(compilation, step->workspace_bytes, i);
+        if (lifetime < 0) return false;
+        compilation->lifetime_of_workspace[i] = lifetime;
+        if (step->workspace_bytes > plan->workspace_bytes) plan->workspace_bytes = step->workspace_bytes;
+    }
+    return true;
+}
+
+static bool take_block(compiler *compilation)
+{
+    nc_plan *plan = compilation->plan;
+    size_t bytes = nc_pack(plan->context, compilation->lifetimes, compilation->lifetime_count);
+    if (bytes == SIZE_MAX) return false;
+    plan->block_bytes = bytes;
+    if (bytes == 0) return true;
+    plan->block = nacre_allocate_aligned(plan->context, bytes);
+    if (!plan->block) return false;
+#ifdef MADV_HUGEPAGE
+    /* Large pages halve the cost of the first touch; refusal is harmless. */
+    enum { PAGE = 2 << 20 };
+    uintptr_t from = ((uintptr_t)plan->block + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+    uintptr_t to = ((uintptr_t)plan->block + bytes) & ~(uintptr_t)(PAGE - 1);
+    if (to > from) (void)madvise((void *)from, to - from, MADV_HUGEPAGE);
+#endif
+    return true;
+}
+
+/* ---- steps ---- */
+
+static bool choose_kernels(nc_plan *plan)
+{
+    nacre_graph *graph = plan->graph;
+    plan->step_count = graph->node_count;
+    plan->steps = nacre_allocate(plan->context, sizeof *plan->steps * (size_t)(graph->node_count + 1));
+    if (!plan->steps) return false;
+    for (int i = 0; i < graph->node_count; i++) {
+        nc_step *step = &plan->steps[i];
+        nc_node *node = graph->nodes[i];
+        nacre_node_info info;
+        step->node = node;
+        if (node->op->flags & (NACRE_OP_LEAF | NACRE_OP_ALIAS) && !(node->op->flags & NACRE_OP_STATEFUL)) continue;
+        if (!nc_node_info(&plan->arena, plan->context, node, NC_LAYOUT_AS_IS, &info)) return false;
+        step->kernel = nc_choose_kernel(plan->context, &info);
+        if (step->kernel && step->kernel->workspace) step->workspace_bytes = step->kernel->workspace(&info);
+        step->call = (nacre_call){.op = node->op,
+                                  .attributes = node->attributes,
+                                  .inputs = info.inputs,
+                                  .input_count = info.input_count,
+                                  .outputs = (nacre_view *)info.outputs,
+                                  .output_count = info.output_count,
+                                  .team = plan->context->team,
+                                  .chain = node->chain};
+    }
+    return true;
+}
+
+static bool bind(compiler *compilation, nc_place place, void **pointer)
+{
+    nc_plan *plan = compilation->plan;
+    if (place.kind == NC_PLACE_BLOCK) {
+        *pointer = plan->block + compilation->lifetimes[place.index].offset;
+        return true;
+    }
+    if (place.kind == NC_PLACE_CONSTANT) {
+        *pointer = (void *)(uintptr_t)place.bytes;
+        return true;
+    }
+    if (!nc_grow(plan->context, &plan->patches, plan->patch_count, &plan->patch_capacity, sizeof(nc_patch)))
+        return false;
+    plan->patches[plan->patch_count++] = (nc_patch){.pointer = pointer, .place = place};
+    return true;
+}
+
+static bool bind_steps(compiler *compilation)
+{
+    nc_plan *plan = compilation->plan;
+    int kept = 0;
+    for (int i = 0; i < plan->step_count; i++) {
+        nc_step *step = &plan->steps[i];
+        if (!step->call.op) continue; /* leaves and aliases cost nothing */
+        int workspace = compilation->lifetime_of_workspace[i];
+        if (workspace >= 0) {
+            step->workspace_offset = compilation->lifetimes[workspace].offset;
+            step->call.workspace = plan->block + step->workspace_offset;
+        }
+        for (int k = 0; k < step->call.input_count; k++) {
+            nacre_view *view = (nacre_view *)&step->call.inputs[k];
+            if (step->node->inputs[k] && !bind(compilation, *place_of(compilation, step->node->inputs[k]), &view->data))
+                return false;
+        }
+        for (int k = 0; k < step->call.output_count; k++)
+            if (!bind(compilation, *place_of(compilation, &step->node->outputs[k]), &step->call.outputs[k].data))
+                return false;
+        plan->steps[kept++] = *step;
+    }
+    plan->step_count = kept;
+    return true;
+}
+
+static bool bind_wanted(compiler *compilation)
+{
+    nc_plan *plan = compilation->plan;
+    int count = plan->graph->wanted_count;
+    plan->wanted = nacre_allocate(plan->context, sizeof *plan->wanted * (size_t)(count + 1));
+    if (!plan->wanted) return false;
+    for (int i = 0; i < count; i++) {
+        nc_place place = *place_of(compilation, plan->graph->wanted[i]);
+        if (place.kind == NC_PLACE_BLOCK) place.index = (int64_t)compilation->lifetimes[place.index].offset;
+        plan->wanted[i] = place;
+    }
+    return true;
+}
+
+static bool compile(compiler *compilation)
+{
+    nc_plan *plan = compilation->plan;
+    int tensors = 0;
+    compilation->base = nacre_allocate(plan->context, sizeof(int) * (size_t)(plan->graph->node_count + 1));
+    if (!compilation->base) return false;
+    for (int i = 0; i < plan->graph->node_count; i++) {
+        compilation->base[i] = tensors;
+        tensors += plan->graph->nodes[i]->output_count;
+    }
+    compilation->places = nacre_allocate(plan->context, sizeof(nc_place) * (size_t)(tensors + 1));
+    if (!compilation->places || !choose_kernels(plan) || !assign_storage(compilation)) return false;
+    find_last_uses(compilation);
+    return reuse_in_place(compilation) && add_workspaces(compilation) && take_block(compilation) &&
+           bind_steps(compilation) && bind_wanted(compilation);
+}
+
+nc_plan *nc_plan_compile(nacre_graph *graph)
+{
+    nacre_context *context = graph->context;
+    nc_plan *plan = nacre_allocate(context, sizeof *plan);
+    if (!plan) return NULL;
+    plan->context = context;
+    plan->arena = nc_arena_create(context);
+    plan->graph = run_passes(graph);
+    compiler compilation = {.plan = plan};
+    bool complete = plan->graph && compile(&compilation);
+    nacre_release(context, compilation.base);
+    nacre_release(context, compilation.places);
+    nacre_release(context, compilation.lifetimes);
+    nacre_release(context, compilation.lifetime_of_workspace);
+    if (complete) return plan;
+    nc_plan_destroy(plan);
+    return NULL;
+}
+
+void nc_plan_destroy(nc_plan *plan)
+{
+    if (!plan) return;
+    nacre_context *context = plan->context;
+    nacre_graph_destroy(plan->graph);
+    nc_arena_destroy(&plan->arena);
+    nacre_release(context, plan->words);
+    nacre_release(context, plan->steps);
+    nacre_release(context, plan->patches);
+    nacre_release(context, plan->wanted);
+    nacre_release_aligned(context, plan->block);
+    nacre_release(context, plan);
 }

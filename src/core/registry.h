@@ -1,0 +1,27 @@
+/* core/registry.h - what the floor above hands to the core: the list of operations and the lists of kernels. */
+#ifndef NC_CORE_REGISTRY_H
+#define NC_CORE_REGISTRY_H
+
+#include <nacre/backend.h>
+
+/* Defined in src/ops/table.c, in the order of ops.def. */
+const nacre_op *const *nc_op_list(int *count);
+/* Defined in src/cpu/kernels.c: fast kernels in the order they are tried, those of the best allowed instruction set
+ * first. */
+const nacre_kernel *const *nc_cpu_kernels(int instruction_set, int *count);
+
+/* Operations that the core itself knows. */
+extern const nacre_op nc_op_input, nc_op_constant, nc_op_parameter, nc_op_full, nc_op_relayout, nc_op_fused;
+
+/* What an operation's schema says, worked out once. */
+typedef struct nc_op_traits {
+    const nacre_op *op;
+    int required, named, outputs; /* operands that must be there, all named ones, outputs */
+    bool variadic;                /* the last named operand repeats */
+    int words;
+    int offsets[NACRE_MAX_ATTRIBUTES];
+    int64_t fallback[NACRE_MAX_ATTRIBUTE_WORDS];
+} nc_op_traits;
+const nc_op_traits *nc_traits(const nacre_op *op);
+
+#endif

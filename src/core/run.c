@@ -1,0 +1,241 @@
+/* core/run.c - running plans and looking into them. */
+#include "core/context.h"
+#include "core/kernel.h"
+#include "core/model.h"
+#include "core/plan.h"
+
+#include <nacre/io.h>
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+static const void *external(nacre_graph *graph, nc_place place)
+{
+    if (place.kind == NC_PLACE_MODEL) return nc_model_data(graph->models[place.model], (int)place.index);
+    nc_feed *feed = &graph->feeds[place.index];
+    if (feed->is_scalar) return &feed->scalar;
+    if (!feed->data)
+        nacre_fail(graph->context, NACRE_ERROR_STATE, "input \"%s\" has no data; call nacre_feed before nacre_run",
+                   feed->node->name);
+    return feed->data;
+}
+
+static bool patch(nacre_graph *graph, nc_plan *plan)
+{
+    for (int i = 0; i < plan->patch_count; i++) {
+        const void *data = external(graph, plan->patches[i].place);
+        if (!data) return false;
+        *plan->patches[i].pointer = (void *)(uintptr_t)data;
+    }
+    return true;
+}
+
+static void run_step(const nc_step *step)
+{
+    if (step->kernel)
+        step->kernel->run(&step->call);
+    else
+        step->node->op->reference(&step->call);
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* ---- looking into a plan ---- */
+
+static void print_view(nacre_buffer *buffer, const nacre_view *view)
+{
+    nacre_buffer_print(buffer, "%s[", nacre_dtype_name(view->dtype));
+    for (int i = 0; i < view->shape.rank; i++)
+        nacre_buffer_print(buffer, i ? ",%lld" : "%lld", (long long)view->shape.dims[i]);
+    bool last = view->shape.rank == 4 && view->strides[1] == 1 && view->shape.dims[1] > 1 && view->strides[3] != 1;
+    nacre_buffer_print(buffer, last ? "]nhwc" : "]");
+}
+
+static void print_attributes(nacre_buffer *buffer, const nc_node *node)
+{
+    const nc_op_traits *traits = nc_traits(node->op);
+    for (int i = 0; i < NACRE_MAX_ATTRIBUTES && node->op->attributes[i].type != NACRE_ATTRIBUTE_NONE; i++) {
+        const nacre_attribute *attribute = &node->op->attributes[i];
+        const int64_t *word = node->attributes + traits->offsets[i];
+        if (attribute->type == NACRE_ATTRIBUTE_INTS) {
+            if (word[0] == 0) continue;
+            nacre_buffer_print(buffer, " %s=", attribute->name);
+            for (int k = 0; k < word[0]; k++) nacre_buffer_print(buffer, k ? ",%lld" : "%lld", (long long)word[1 + k]);
+        } else if (word[0] != traits->fallback[traits->offsets[i]]) {
+            if (attribute->type == NACRE_ATTRIBUTE_FLOAT)
+                nacre_buffer_print(buffer, " %s=%g", attribute->name, nacre_unword(word[0]));
+            else
+                nacre_buffer_print(buffer, " %s=%lld", attribute->name, (long long)word[0]);
+        }
+    }
+}
+
+static void print_signature(nacre_buffer *buffer, const nc_step *step)
+{
+    for (int i = 0; i < step->call.input_count; i++) {
+        if (i) nacre_buffer_print(buffer, " ");
+        if (step->node->inputs[i])
+            print_view(buffer, &step->call.inputs[i]);
+        else
+            nacre_buffer_print(buffer, "-");
+    }
+    nacre_buffer_print(buffer, " ->");
+    for (int i = 0; i < step->call.output_count; i++) {
+        nacre_buffer_print(buffer, " ");
+        print_view(buffer, &step->call.outputs[i]);
+    }
+    print_attributes(buffer, step->node);
+    for (int i = 0; step->node->chain && i < step->node->chain->count; i++)
+        nacre_buffer_print(buffer, i ? " > %s" : " {%s", step->node->chain->steps[i].op->name);
+    if (step->node->chain) nacre_buffer_print(buffer, "}");
+}
+
+static void print_refusals(nacre_buffer *buffer, const nacre_context *context, const nc_step *step)
+{
+    nc_arena arena = nc_arena_create((nacre_context *)context);
+    nacre_node_info info;
+    const nacre_kernel *kernel;
+    if (nc_node_info(&arena, context, step->node, NC_LAYOUT_AS_IS, &info)) {
+        for (int i = 0; (kernel = nacre_kernel_at(context, step->node->op, i)) && kernel != step->kernel; i++) {
+            const char *reason = nc_refusal(context, kernel, &info);
+            nacre_buffer_print(buffer, "%s%s: %s", buffer->size ? "; " : "", kernel->variant, reason ? reason : "?");
+        }
+    }
+    nc_arena_destroy(&arena);
+}
+
+static nacre_plan_step describe(nc_plan *plan, int index)
+{
+    const nc_step *step = &plan->steps[index];
+    const nc_node *node = step->node;
+    nacre_plan_step described = {.index = index,
+                                 .op = node->op->name,
+                                 .path = node->path,
+                                 .variant = step->kernel ? step->kernel->variant : "reference",
+                                 .signature = "",
+                                 .refusals = "",
+                                 .workspace_bytes = step->workspace_bytes,
+                                 .in_place = step->in_place};
+    for (int i = 0; i < node->output_count; i++)
+        described.output_bytes +=
+            (size_t)nacre_tensor_count(&node->outputs[i]) * nacre_dtype_size(node->outputs[i].dtype);
+    const char *data = step->call.output_count ? step->call.outputs[0].data : NULL;
+    if (data >= plan->block && data < plan->block + plan->block_bytes) described.offset = (size_t)(data - plan->block);
+    return described;
+}
+
+nacre_status nacre_plan_visit(nacre_graph *graph, void (*visit)(void *, const nacre_plan_step *), void *user)
+{
+    if (!graph || !visit) return NACRE_ERROR_ARGUMENT;
+    nc_plan *plan = nc_plan_of(graph);
+    if (!plan) return nacre_check(graph->context);
+    nacre_buffer signature = nacre_buffer_create(graph->context), refusals = nacre_buffer_create(graph->context);
+    for (int i = 0; i < plan->step_count; i++) {
+        nacre_buffer_clear(&signature);
+        nacre_buffer_clear(&refusals);
+        print_signature(&signature, &plan->steps[i]);
+        print_refusals(&refusals, graph->context, &plan->steps[i]);
+        nacre_plan_step step = describe(plan, i);
+        if (signature.size) step.signature = signature.data;
+        if (refusals.size) step.refusals = refusals.data;
+        visit(user, &step);
+    }
+    nacre_buffer_destroy(&signature);
+    nacre_buffer_destroy(&refusals);
+    return nacre_check(graph->context);
+}
+
+nacre_status nacre_plan(nacre_graph *graph, nacre_plan_info *info)
+{
+    if (!graph) return NACRE_ERROR_ARGUMENT;
+    nc_plan *plan = nc_plan_of(graph);
+    if (!plan) return nacre_check(graph->context);
+    const nc_plan_cache *cache = graph->context->plans;
+    if (info)
+        *info = (nacre_plan_info){.nodes = plan->step_count,
+                                  .activation_bytes = plan->block_bytes,
+                                  .unpacked_bytes = plan->unpacked_bytes,
+                                  .workspace_bytes = plan->workspace_bytes,
+                                  .plans = cache->count,
+                                  .hits = cache->hits,
+                                  .misses = cache->misses};
+    return NACRE_OK;
+}
+
+void nacre_set_step_timer(nacre_context *context, void (*timer)(void *, const nacre_plan_step *, double), void *user)
+{
+    if (!context) return;
+    context->step_timer = timer;
+    context->step_timer_user = user;
+}
+
+/* ---- running ---- */
+
+static void run_timed(nacre_context *context, nc_plan *plan)
+{
+    for (int i = 0; i < plan->step_count; i++) {
+        double start = now();
+        run_step(&plan->steps[i]);
+        double seconds = now() - start;
+        nacre_plan_step step = describe(plan, i);
+        context->step_timer(context->step_timer_user, &step, seconds);
+    }
+}
+
+nacre_status nacre_run(nacre_graph *graph)
+{
+    if (!graph) return NACRE_ERROR_ARGUMENT;
+    nc_plan *plan = nc_plan_of(graph);
+    if (!plan || !patch(graph, plan)) return nacre_check(graph->context);
+    plan->last_graph = graph;
+    if (graph->context->step_timer)
+        run_timed(graph->context, plan);
+    else
+        for (int i = 0; i < plan->step_count; i++) run_step(&plan->steps[i]);
+    return NACRE_OK;
+}
+
+nacre_status nacre_read(nacre_tensor *tensor, void *data, size_t size)
+{
+    if (!tensor || !data) return NACRE_ERROR_ARGUMENT;
+    nacre_graph *graph = tensor->node->graph;
+    size_t bytes = (size_t)nacre_tensor_count(tensor) * nacre_dtype_size(tensor->dtype);
+    if (size != bytes)
+        return nacre_fail(graph->context, NACRE_ERROR_ARGUMENT,
+                          "nacre_read: the tensor has %zu bytes, %zu were asked for", bytes, size);
+    int wanted = 0;
+    while (wanted < graph->wanted_count && graph->wanted[wanted] != tensor) wanted++;
+    nc_plan *plan = graph->plan;
+    if (wanted == graph->wanted_count || !plan || plan->last_graph != graph)
+        return nacre_fail(graph->context, NACRE_ERROR_STATE,
+                          "nacre_read: the result of %s is not there; mark it with nacre_output before nacre_run",
+                          tensor->node->op->name);
+    nc_place place = plan->wanted[wanted];
+    const void *source = place.kind == NC_PLACE_BLOCK      ? plan->block + place.index
+                         : place.kind == NC_PLACE_CONSTANT ? place.bytes
+                                                           : external(graph, place);
+    if (!source) return nacre_check(graph->context);
+    memcpy(data, source, bytes);
+    return NACRE_OK;
+}
+
+double nacre_read_scalar(nacre_tensor *tensor)
+{
+    union {
+        double f64;
+        int64_t i64;
+    } value = {.i64 = 0};
+    if (!tensor) return NAN;
+    if (nacre_tensor_count(tensor) != 1) {
+        nacre_fail(tensor->node->graph->context, NACRE_ERROR_SHAPE, "nacre_read_scalar: the tensor is not one number");
+        return NAN;
+    }
+    if (nacre_read(tensor, &value, nacre_dtype_size(tensor->dtype))) return NAN;
+    return nacre_dtype_load(tensor->dtype, &value, 0);
+}
