@@ -6,8 +6,8 @@
 
 /* Defined in src/ops/table.c, in the order of ops.def. */
 const nacre_op *const *nc_op_list(int *count);
-/* Defined in src/cpu/kernels.c: fast kernels in the order they are tried, those of the best allowed instruction set
- * first. */
+/* Defined in src/cpu/kernels.c: the fast kernels that may run at `instruction_set` (nacre_instruction_set) in the order
+ * in which they are tried, for each operation the best allowed instruction set's first. */
 const nacre_kernel *const *nc_cpu_kernels(int instruction_set, int *count);
 
 /* Operations that the core itself knows. */
