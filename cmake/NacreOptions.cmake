@@ -30,7 +30,7 @@ target_compile_options(nacre_options INTERFACE
     -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wredundant-decls -Wimplicit-fallthrough
     -Wno-missing-field-initializers
     $<$<C_COMPILER_ID:GNU>:-Wlogical-op;-Wduplicated-cond;-Wduplicated-branches>
-    $<$<C_COMPILER_ID:Clang>:-Wcomma;-Wunreachable-code;-Wno-missing-braces>
+    $<$<C_COMPILER_ID:Clang>:-Wunreachable-code;-Wno-missing-braces>
     $<$<BOOL:${NACRE_WERROR}>:-Werror>
     # What the processor computes must be what the source says; only the SIMD kernels contract a*b+c.
     -fno-math-errno -ffp-contract=off
