@@ -42,7 +42,8 @@ struct conversions {
     nacre_tensor **other; /* per tensor of the old graph: the same value in the other order */
 };
 
-static nacre_tensor *in_order(nc_rewrite *rewrite, struct conversions *done, const nacre_tensor *old, bool channels_last)
+static nacre_tensor *in_order(nc_rewrite *rewrite, struct conversions *done, const nacre_tensor *old,
+                              bool channels_last)
 {
     nacre_tensor *tensor = nc_mapped(rewrite, old);
     if (!tensor || tensor->channels_last == channels_last || tensor->shape.rank != 4) return tensor;

@@ -11,7 +11,7 @@
 
 #include <nacre/ops.h>
 
-#define OP(name) extern const nacre_op nc_op_##name;
+#define OP(name)      extern const nacre_op nc_op_##name;
 #define CORE_OP(name) /* declared in core/registry.h */
 #include "ops/ops.def"
 #undef OP

@@ -2,7 +2,7 @@
 #include "ops/op.h"
 
 static const nacre_op *const OPS[] = {
-#define OP(name) &nc_op_##name,
+#define OP(name)      &nc_op_##name,
 #define CORE_OP(name) OP(name)
 #include "ops/ops.def"
 #undef OP
