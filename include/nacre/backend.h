@@ -9,6 +9,7 @@
 #define NACRE_BACKEND_H
 
 #include <nacre/graph.h>
+#include <nacre/io.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -46,7 +47,17 @@ typedef struct nacre_attribute {
 
 NACRE_API int nacre_op_attribute_words(const nacre_op *op);             /* words of one node */
 NACRE_API int nacre_op_attribute_offset(const nacre_op *op, int index); /* first word of attribute `index` */
-static inline int64_t nacre_word(double value)                          /* FLOAT as a word, and back */
+/* Attribute words from and to text, as in case strings and model text: "2,1", "1e-5", "true", "relu", "f32". Parsing
+ * writes at `word` (the attribute's first word) and returns false if the text does not fit the type. Printing is
+ * shortest and parses back to the same words. */
+
+NACRE_API bool nacre_attribute_parse(const nacre_attribute *attribute, const char *text, int64_t *word);
+NACRE_API void nacre_attribute_print(const nacre_attribute *attribute, const int64_t *word, nacre_buffer *buffer);
+/* The schema's index of a name, -1 if there is none; and all defaults into words[0 .. nacre_op_attribute_words). */
+NACRE_API int nacre_op_attribute_find(const nacre_op *op, const char *name);
+NACRE_API void nacre_op_attribute_defaults(const nacre_op *op, int64_t *words);
+
+static inline int64_t nacre_word(double value) /* FLOAT as a word, and back */
 {
     union {
         double d;
@@ -241,6 +252,24 @@ NACRE_API int nacre_tensor_node(const nacre_tensor *tensor, int *output); /* ind
 NACRE_API const nacre_kernel *nacre_kernel_at(const nacre_context *context, const nacre_op *op, int index);
 /* Until cleared with NULL, plans use only this variant where it can ("direct_avx512"), for tests. */
 NACRE_API void nacre_force_variant(nacre_context *context, const char *op, const char *variant);
+
+/* ---- the harness ------------------------------------------------------------------------------------------------- */
+
+/* One thing that was checked about one case. */
+typedef struct nacre_check_line {
+    const char *what;    /* "forward", "gradient of x", "allocation failures" */
+    const char *variant; /* kernel, "reference" */
+    const char *refusal; /* why the kernel does not take this case, else NULL */
+    double error, tolerance;
+    bool passed;
+} nacre_check_line;
+
+/* Runs one case of an operation as every kernel against the reference, its gradient against finite differences in
+ * double precision, and fails each allocation in turn. `report` may be NULL. On failure the message names the
+ * command that repeats it. `context` gives the instruction set and receives the failure; the work happens in contexts
+ * of its own. */
+NACRE_API nacre_status nacre_op_check(nacre_context *context, const nacre_op *op, const char *case_text,
+                                      void (*report)(void *user, const nacre_check_line *line), void *user);
 
 #ifdef __cplusplus
 }

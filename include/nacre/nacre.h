@@ -112,6 +112,7 @@ NACRE_API void nacre_context_destroy(nacre_context *context);                   
 NACRE_API nacre_context *nacre_context_fork(const nacre_context *context);
 NACRE_API int nacre_threads(const nacre_context *context);
 NACRE_API nacre_device nacre_context_device(const nacre_context *context);
+NACRE_API int nacre_context_instruction_set(const nacre_context *context); /* a nacre_instruction_set */
 
 /* ---- errors --------------------------------------------------------------------------------------------------- */
 

@@ -74,6 +74,11 @@ nacre_device nacre_context_device(const nacre_context *context)
     return context ? context->device : NACRE_DEVICE_CPU;
 }
 
+int nacre_context_instruction_set(const nacre_context *context)
+{
+    return context ? context->instruction_set : NACRE_ISA_BASE;
+}
+
 /* ---- errors ---- */
 
 const char *nacre_status_text(nacre_status status)

@@ -57,22 +57,15 @@ static void print_view(nacre_buffer *buffer, const nacre_view *view)
     nacre_buffer_print(buffer, last ? "]nhwc" : "]");
 }
 
+/* Those that differ from their default. */
 static void print_attributes(nacre_buffer *buffer, const nc_node *node)
 {
     const nc_op_traits *traits = nc_traits(node->op);
     for (int i = 0; i < NACRE_MAX_ATTRIBUTES && node->op->attributes[i].type != NACRE_ATTRIBUTE_NONE; i++) {
-        const nacre_attribute *attribute = &node->op->attributes[i];
         const int64_t *word = node->attributes + traits->offsets[i];
-        if (attribute->type == NACRE_ATTRIBUTE_INTS) {
-            if (word[0] == 0) continue;
-            nacre_buffer_print(buffer, " %s=", attribute->name);
-            for (int k = 0; k < word[0]; k++) nacre_buffer_print(buffer, k ? ",%lld" : "%lld", (long long)word[1 + k]);
-        } else if (word[0] != traits->fallback[traits->offsets[i]]) {
-            if (attribute->type == NACRE_ATTRIBUTE_FLOAT)
-                nacre_buffer_print(buffer, " %s=%g", attribute->name, nacre_unword(word[0]));
-            else
-                nacre_buffer_print(buffer, " %s=%lld", attribute->name, (long long)word[0]);
-        }
+        if (word[0] == traits->fallback[traits->offsets[i]]) continue;
+        nacre_buffer_print(buffer, " %s=", node->op->attributes[i].name);
+        nacre_attribute_print(&node->op->attributes[i], word, buffer);
     }
 }
 
