@@ -51,7 +51,8 @@ NACRE_API nacre_tensor *nacre_graph_input(nacre_graph *graph, const char *name);
 NACRE_API nacre_tensor *nacre_constant(nacre_graph *graph, nacre_dtype dtype, nacre_shape shape, const void *data);
 /* Every element the same number. */
 NACRE_API nacre_tensor *nacre_full(nacre_graph *graph, nacre_dtype dtype, nacre_shape shape, double value);
-/* Entry `slot` of a model (model.h). Usually called by nacre_parameter, not directly. */
+/* Entry `slot` of a model (model.h): the same tensor each time it is asked for in one graph. Layers call it by path
+ * (nacre_parameter); trainers call it by slot to name what gradients are wanted of. */
 NACRE_API nacre_tensor *nacre_model_tensor(nacre_graph *graph, nacre_model *model, int slot);
 
 /* ---- asking a tensor ------------------------------------------------------------------------------------------ */

@@ -298,11 +298,26 @@ nacre_tensor *nacre_full(nacre_graph *graph, nacre_dtype dtype, nacre_shape shap
 static int model_ordinal(nacre_graph *graph, nacre_model *model)
 {
     for (int i = 0; i < graph->model_count; i++)
-        if (graph->models[i] == model) return i;
-    if (!nc_grow(graph->context, &graph->models, graph->model_count, &graph->model_capacity, sizeof(nacre_model *)))
+        if (graph->models[i].model == model) return i;
+    if (!nc_grow(graph->context, &graph->models, graph->model_count, &graph->model_capacity, sizeof(nc_bound_model)))
         return -1;
-    graph->models[graph->model_count] = model;
+    graph->models[graph->model_count] = (nc_bound_model){.model = model};
     return graph->model_count++;
+}
+
+/* Where the node of a slot is remembered, so that gradients of all its uses meet in one tensor. */
+static nacre_tensor **slot_tensor(nacre_graph *graph, nc_bound_model *bound, int slot)
+{
+    if (slot >= bound->count) {
+        int count = nacre_model_count(bound->model) + 16;
+        nacre_tensor **tensors = nc_arena_take(&graph->arena, sizeof *tensors * (size_t)count);
+        if (!tensors) return NULL;
+        memset(tensors, 0, sizeof *tensors * (size_t)count);
+        if (bound->count) memcpy(tensors, bound->tensors, sizeof *tensors * (size_t)bound->count);
+        bound->tensors = tensors;
+        bound->count = count;
+    }
+    return &bound->tensors[slot];
 }
 
 nacre_tensor *nacre_model_tensor(nacre_graph *graph, nacre_model *model, int slot)
@@ -310,10 +325,11 @@ nacre_tensor *nacre_model_tensor(nacre_graph *graph, nacre_model *model, int slo
     nacre_entry entry;
     if (!graph || !nacre_model_entry(model, slot, &entry)) return NULL;
     int ordinal = model_ordinal(graph, model);
-    if (ordinal < 0) return NULL;
+    nacre_tensor **tensor = ordinal < 0 ? NULL : slot_tensor(graph, &graph->models[ordinal], slot);
+    if (!tensor || *tensor) return tensor ? *tensor : NULL;
     int64_t words[LEAF_WORDS];
     leaf_words(words, (int64_t)ordinal << 32 | slot, entry.dtype, entry.shape);
-    return apply(graph, &nc_op_parameter, NULL, 0, words, NULL, entry.path);
+    return *tensor = apply(graph, &nc_op_parameter, NULL, 0, words, NULL, entry.path);
 }
 
 /* ---- asking ---- */

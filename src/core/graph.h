@@ -39,6 +39,13 @@ typedef struct nc_feed {
     } scalar;
 } nc_feed;
 
+/* A model that nodes of a graph refer to, with the one node of each slot that has been asked for. */
+typedef struct nc_bound_model {
+    nacre_model *model;
+    nacre_tensor **tensors; /* by slot, in the graph's arena */
+    int count;
+} nc_bound_model;
+
 struct nacre_graph {
     nacre_context *context;
     nc_arena arena;
@@ -52,7 +59,7 @@ struct nacre_graph {
 
     nc_feed *feeds;
     int feed_count, feed_capacity;
-    nacre_model **models;
+    nc_bound_model *models;
     int model_count, model_capacity;
     nacre_tensor **wanted;
     int wanted_count, wanted_capacity;

@@ -12,7 +12,7 @@
 
 static const void *external(nacre_graph *graph, nc_place place)
 {
-    if (place.kind == NC_PLACE_MODEL) return nc_model_data(graph->models[place.model], (int)place.index);
+    if (place.kind == NC_PLACE_MODEL) return nc_model_data(graph->models[place.model].model, (int)place.index);
     nc_feed *feed = &graph->feeds[place.index];
     if (feed->is_scalar) return &feed->scalar;
     if (!feed->data)
