@@ -33,23 +33,6 @@ struct job {
     int64_t batches, row_tasks, column_tasks;
 };
 
-typedef struct range {
-    int64_t begin, end;
-} range;
-
-/* Part `index` of `parts` of [0, count), as even as whole units allow. */
-static range share(int64_t count, int64_t unit, int64_t parts, int64_t index)
-{
-    const int64_t units = (count + unit - 1) / unit;
-    const int64_t begin = units * index / parts * unit, end = units * (index + 1) / parts * unit;
-    return (range){begin, end < count ? end : count};
-}
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
 
 /* packed[k][j] = source[k * step + j * line] for j < lines, zero up to `width`; a multiple of LANES. */
@@ -111,7 +94,7 @@ struct block { /* rows x columns of one batch item, k in [begin, begin + steps) 
     const REAL *a, *b;
     REAL *c;
     const REAL *residual;
-    range rows, columns;
+    nc_range rows, columns;
     int64_t k, steps;
     bool first, last; /* slice of k */
     REAL *packed_a, *packed_b;
@@ -145,7 +128,7 @@ static void pack_columns(const struct block *block)
 }
 
 /* One panel of rows against all columns of the block. */
-static void multiply_panel(const struct block *block, range rows)
+static void multiply_panel(const struct block *block, nc_range rows)
 {
     const nc_matmul *problem = block->problem;
     const nc_tap origin = {0, 0};
@@ -189,9 +172,9 @@ static void multiply_panel(const struct block *block, range rows)
 static void multiply_block(const struct block *block)
 {
     pack_columns(block);
-    const int64_t rows = block->rows.end - block->rows.begin, panels = ceil_div(rows, NC_TILE_ROWS);
+    const int64_t rows = block->rows.end - block->rows.begin, panels = nc_ceil_div(rows, NC_TILE_ROWS);
     for (int64_t p = 0; p < panels; p++) {
-        range panel = share(rows, 1, panels, p);
+        nc_range panel = nc_share(rows, 1, panels, p);
         panel.begin += block->rows.begin;
         panel.end += block->rows.begin;
         multiply_panel(block, panel);
@@ -217,15 +200,15 @@ static void run_task(void *user, int64_t index, int thread)
                           .b = (const REAL *)problem->b + b,
                           .c = (REAL *)problem->c + c,
                           .residual = (const REAL *)problem->residual + (problem->residual ? c : 0),
-                          .rows = share(problem->m, 1, job->row_tasks, index % tasks / job->column_tasks),
+                          .rows = nc_share(problem->m, 1, job->row_tasks, index % tasks / job->column_tasks),
                           .packed_a = packed,
                           .packed_b = packed + DEPTH * A_STEP};
-    const range columns = share(problem->n, PANEL, job->column_tasks, index % job->column_tasks);
-    const int64_t slices = problem->k > 0 ? ceil_div(problem->k, DEPTH) : 1;
+    const nc_range columns = nc_share(problem->n, PANEL, job->column_tasks, index % job->column_tasks);
+    const int64_t slices = problem->k > 0 ? nc_ceil_div(problem->k, DEPTH) : 1;
     for (int64_t j = columns.begin; j < columns.end; j += BLOCK) {
-        block.columns = (range){j, j + BLOCK < columns.end ? j + BLOCK : columns.end};
+        block.columns = (nc_range){j, j + BLOCK < columns.end ? j + BLOCK : columns.end};
         for (int64_t s = 0; s < slices; s++) {
-            const range slice = share(problem->k, 1, slices, s);
+            const nc_range slice = nc_share(problem->k, 1, slices, s);
             block.k = slice.begin;
             block.steps = slice.end - slice.begin;
             block.first = s == 0;
@@ -255,10 +238,10 @@ static void cut(struct job *job, int threads)
     if (threads == 1 || work * job->batches < SMALL) return;
     int64_t wanted = work * job->batches / threads / SMALL;
     wanted = threads * (wanted < 1 ? 1 : wanted > 4 ? 4 : wanted);
-    const int64_t each = ceil_div(wanted, job->batches);
-    const int64_t most_columns = ceil_div(problem->n, 2 * PANEL), most_rows = ceil_div(problem->m, NC_TILE_ROWS);
+    const int64_t each = nc_ceil_div(wanted, job->batches);
+    const int64_t most_columns = nc_ceil_div(problem->n, 2 * PANEL), most_rows = nc_ceil_div(problem->m, NC_TILE_ROWS);
     job->column_tasks = each < most_columns ? each : most_columns;
-    const int64_t rows = ceil_div(each, job->column_tasks);
+    const int64_t rows = nc_ceil_div(each, job->column_tasks);
     job->row_tasks = rows < most_rows ? rows : most_rows;
 }
 

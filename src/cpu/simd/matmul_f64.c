@@ -1,6 +1,7 @@
 /* cpu/simd/matmul_f64.c - matrix products of double. */
 #define NC_DOUBLE
 #include "cpu/matmul.h"
+#include "cpu/share.h"
 #include "cpu/simd/tile.h"
 #include "cpu/simd/real.h"
 
