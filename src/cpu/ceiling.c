@@ -1,0 +1,64 @@
+/* cpu/ceiling.c - what this processor can do at most, for kernels to be measured against. */
+#include "cpu/ceiling.h"
+
+#include "core/context.h"
+
+typedef struct loops {
+    int lanes; /* floats a vector */
+    float (*multiply_adds)(void);
+    void (*triad)(float *a, const float *b, const float *c, int64_t count);
+} loops;
+
+static loops loops_of(const nacre_context *context)
+{
+#if defined(__x86_64__)
+    if (context->instruction_set == NACRE_ISA_AVX512) return (loops){16, nc_multiply_adds_avx512, nc_triad_avx512};
+    if (context->instruction_set == NACRE_ISA_AVX2) return (loops){8, nc_multiply_adds_avx2, nc_triad_avx2};
+#else
+    (void)context;
+#endif
+    return (loops){4, nc_multiply_adds_base, nc_triad_base};
+}
+
+/* ---- arithmetic ---- */
+
+static void multiply_add(void *user, int64_t index, int thread)
+{
+    (void)index, (void)thread;
+    const loops *chosen = user;
+    chosen->multiply_adds();
+}
+
+double nacre_exercise_arithmetic(nacre_context *context)
+{
+    loops chosen = loops_of(context);
+    const int64_t pieces = (int64_t)16 * nacre_team_size(context->team); /* many, so that all threads end together */
+    nacre_parallel(context->team, pieces, multiply_add, &chosen);
+    return 2.0 * chosen.lanes * NC_CEILING_CHAINS * NC_CEILING_STEPS * (double)pieces;
+}
+
+/* ---- memory ---- */
+
+typedef struct triad {
+    loops chosen;
+    float *a;
+    const float *b, *c;
+    int64_t count;
+} triad;
+
+enum { BLOCK = 1 << 16 }; /* floats */
+
+static void add_block(void *user, int64_t index, int thread)
+{
+    (void)thread;
+    const triad *t = user;
+    const int64_t first = index * BLOCK, left = t->count - first;
+    t->chosen.triad(t->a + first, t->b + first, t->c + first, left < BLOCK ? left : BLOCK);
+}
+
+double nacre_exercise_memory(nacre_context *context, float *a, const float *b, const float *c, int64_t count)
+{
+    triad t = {loops_of(context), a, b, c, count};
+    nacre_parallel(context->team, (count + BLOCK - 1) / BLOCK, add_block, &t);
+    return 3.0 * sizeof(float) * (double)count;
+}
