@@ -52,6 +52,26 @@ NACRE_API nacre_tensor *nacre_matmul(nacre_tensor *a, nacre_tensor *b, bool tran
 /* x [..., in], weight [out, in], bias [out] or NULL -> [..., out]. */
 NACRE_API nacre_tensor *nacre_linear_with(nacre_tensor *x, nacre_tensor *weight, nacre_tensor *bias);
 
+/* ---- convolution ------------------------------------------------------------------------------------------------ */
+
+/* One value per spatial axis. Zero means 1 for stride, dilation and groups. */
+typedef struct nacre_conv_options {
+    int64_t stride[3], dilation[3];
+    int64_t padding[3];        /* zeros at both ends */
+    int64_t padding_extra[3];  /* more of them at the end only; negative: fewer */
+    int64_t output_padding[3]; /* nacre_conv_transpose_with: elements added at the end of the result */
+    int64_t groups;
+} nacre_conv_options;
+
+/* Cross-correlation. x [N, C, ...] with 1 to 3 spatial axes, weight [O, C / groups, kernel...], bias [O] or NULL
+ * -> [N, O, ...], floor((size + paddings - dilation (kernel - 1) - 1) / stride) + 1 along each spatial axis. */
+NACRE_API nacre_tensor *nacre_conv_with(nacre_tensor *x, nacre_tensor *weight, nacre_tensor *bias,
+                                        const nacre_conv_options *options);
+/* The transposed map. x [N, C, ...], weight [C, O / groups, kernel...], bias [O] or NULL -> [N, O, ...],
+ * (size - 1) stride + dilation (kernel - 1) + 1 - paddings + output_padding along each spatial axis. */
+NACRE_API nacre_tensor *nacre_conv_transpose_with(nacre_tensor *x, nacre_tensor *weight, nacre_tensor *bias,
+                                                  const nacre_conv_options *options);
+
 /* ---- state ------------------------------------------------------------------------------------------------------ */
 
 /* `target` is a model entry (nacre_model_tensor). Nodes built before see the old value, nodes built after the new. */

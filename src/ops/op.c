@@ -114,6 +114,16 @@ nacre_status nc_need_float(nacre_shape_call *call)
                             nacre_dtype_name(dtype));
 }
 
+nacre_status nc_need_one_dtype(nacre_shape_call *call)
+{
+    nacre_dtype dtype = nacre_tensor_dtype(call->inputs[0]);
+    for (int i = 1; i < call->input_count; i++)
+        if (call->inputs[i] && nacre_tensor_dtype(call->inputs[i]) != dtype)
+            return nacre_shape_fail(call, NACRE_ERROR_DTYPE, "operands are %s and %s; cast one of them first",
+                                    nacre_dtype_name(dtype), nacre_dtype_name(nacre_tensor_dtype(call->inputs[i])));
+    return NACRE_OK;
+}
+
 nacre_status nc_normalise_axis(nacre_shape_call *call, int64_t *axis, int rank)
 {
     int64_t given = *axis;

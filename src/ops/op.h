@@ -39,6 +39,8 @@ nacre_status nc_shape_compare(nacre_shape_call *call);   /* the same, result boo
 nacre_status nc_shape_leaf(nacre_shape_call *call);      /* from the attributes (first, dtype, shape) */
 /* Operand 0 must be of a floating type. */
 nacre_status nc_need_float(nacre_shape_call *call);
+/* All operands that are there must be of operand 0's type. */
+nacre_status nc_need_one_dtype(nacre_shape_call *call);
 /* -1 counts from the end; fails if it is outside `rank`. Writes the axis back. */
 nacre_status nc_normalise_axis(nacre_shape_call *call, int64_t *axis, int rank);
 /* Widens `shape` by another one by the rules of broadcasting; false if they do not fit. */
