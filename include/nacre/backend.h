@@ -254,7 +254,7 @@ NACRE_API bool nacre_graph_node(const nacre_graph *graph, int index, nacre_node_
 NACRE_API nacre_tensor *nacre_graph_node_output(const nacre_graph *graph, int index, int output);
 NACRE_API int nacre_tensor_node(const nacre_tensor *tensor, int *output); /* index of the node that made it */
 
-/* Every kernel of an operation in the order they are tried, the reference last. */
+/* The fast kernels of an operation in the order they are tried; NULL past the end. The reference comes after them. */
 NACRE_API const nacre_kernel *nacre_kernel_at(const nacre_context *context, const nacre_op *op, int index);
 /* Until cleared with NULL, plans use only this variant where it can ("direct_avx512"), for tests. */
 NACRE_API void nacre_force_variant(nacre_context *context, const char *op, const char *variant);

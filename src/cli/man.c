@@ -54,10 +54,13 @@ static void print_command(FILE *stream, const nc_command *command)
             print_text(stream, command->exits[code]);
         }
     for (const nc_example *example = command->examples; example && example->line; example++) {
-        fprintf(stream, ".PP\n.RS\n.EX\n");
+        fprintf(stream, ".PP\n.RS 4\n.B ");
         print_text(stream, example->line);
-        fprintf(stream, ".EE\n.RE\n");
-        if (example->doc) print_text(stream, example->doc);
+        if (example->doc) {
+            fprintf(stream, ".br\n");
+            print_text(stream, example->doc);
+        }
+        fprintf(stream, ".RE\n");
     }
 }
 
