@@ -51,16 +51,16 @@ NACRE_API nacre_tensor *nacre_seed(nacre_graph *graph, bool create);
 /* Fans are PyTorch's: of a weight [out, in, k...], fan_in = in * k..., fan_out = out * k.... Numbers come from Philox,
  * keyed by the model's seed and the parameter's path. */
 typedef enum nacre_init_kind {
-    NACRE_INIT_DEFAULT,         /* what the layer's documentation says */
-    NACRE_INIT_CONSTANT,        /* a everywhere */
-    NACRE_INIT_UNIFORM,         /* [a, b) */
-    NACRE_INIT_NORMAL,          /* mean a, standard deviation b */
-    NACRE_INIT_TRUNCATED_NORMAL,/* the same, redrawn outside mean +- 2 standard deviations */
-    NACRE_INIT_XAVIER_UNIFORM,  /* gain a (0: 1): +- a sqrt(6 / (fan_in + fan_out)); Glorot and Bengio 2010 */
-    NACRE_INIT_XAVIER_NORMAL,   /* standard deviation a sqrt(2 / (fan_in + fan_out)) */
-    NACRE_INIT_KAIMING_UNIFORM, /* negative slope a: +- sqrt(6 / ((1 + a^2) fan_in)); He et al. 2015 */
-    NACRE_INIT_KAIMING_NORMAL,  /* standard deviation sqrt(2 / ((1 + a^2) fan)); fan_out if b != 0 */
-    NACRE_INIT_ORTHOGONAL       /* rows or columns orthonormal, times gain a (0: 1); Saxe et al. 2014 */
+    NACRE_INIT_DEFAULT,          /* what the layer's documentation says */
+    NACRE_INIT_CONSTANT,         /* a everywhere */
+    NACRE_INIT_UNIFORM,          /* [a, b) */
+    NACRE_INIT_NORMAL,           /* mean a, standard deviation b */
+    NACRE_INIT_TRUNCATED_NORMAL, /* the same, redrawn outside mean +- 2 standard deviations */
+    NACRE_INIT_XAVIER_UNIFORM,   /* gain a (0: 1): +- a sqrt(6 / (fan_in + fan_out)); Glorot and Bengio 2010 */
+    NACRE_INIT_XAVIER_NORMAL,    /* standard deviation a sqrt(2 / (fan_in + fan_out)) */
+    NACRE_INIT_KAIMING_UNIFORM,  /* negative slope a: +- sqrt(6 / ((1 + a^2) fan_in)); He et al. 2015 */
+    NACRE_INIT_KAIMING_NORMAL,   /* standard deviation sqrt(2 / ((1 + a^2) fan)); fan_out if b != 0 */
+    NACRE_INIT_ORTHOGONAL        /* rows or columns orthonormal, times gain a (0: 1); Saxe et al. 2014 */
 } nacre_init_kind;
 
 typedef struct nacre_init {
@@ -154,12 +154,13 @@ NACRE_API nacre_tensor *nacre_lstm(nacre_scope scope, nacre_tensor *x, int64_t h
 NACRE_API nacre_tensor *nacre_gru(nacre_scope scope, nacre_tensor *x, int64_t hidden,
                                   const nacre_recurrent_options *options);
 
-/* ---- losses (all scalars, means unless stated) -------------------------------------------------------------------- */
+/* ---- losses (all scalars, means unless stated) --------------------------------------------------------------------
+ */
 
 typedef struct nacre_cross_entropy_options {
     double label_smoothing;
-    nacre_tensor *weight;  /* per class [C], NULL: all 1 */
-    bool ignore;           /* positions whose target is ignore_index do not count */
+    nacre_tensor *weight; /* per class [C], NULL: all 1 */
+    bool ignore;          /* positions whose target is ignore_index do not count */
     int64_t ignore_index;
 } nacre_cross_entropy_options;
 /* logits [N, C, ...], target class ids [N, ...]: the (weighted) mean over counted positions, as
