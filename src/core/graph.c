@@ -154,7 +154,7 @@ static bool check_outputs(nacre_shape_call *call)
     return true;
 }
 
-static nc_node *new_node(nacre_graph *graph, const nacre_op *op, int inputs, int outputs, int words)
+nc_node *nc_new_node(nacre_graph *graph, const nacre_op *op, int inputs, int outputs, int words)
 {
     if (!nc_grow(graph->context, &graph->nodes, graph->node_count, &graph->node_capacity, sizeof(nc_node *)))
         return NULL;
@@ -191,7 +191,7 @@ static nacre_tensor *apply(nacre_graph *graph, const nacre_op *op, nacre_tensor 
     call.output_count = traits->outputs;
     if (op->shape(&call) != NACRE_OK || !check_outputs(&call)) return NULL;
 
-    nc_node *node = new_node(graph, op, input_count, call.output_count, traits->words);
+    nc_node *node = nc_new_node(graph, op, input_count, call.output_count, traits->words);
     if (!node) return NULL;
     memcpy(node->attributes, words, sizeof(int64_t) * (size_t)traits->words);
     if (input_count) memcpy(node->inputs, inputs, sizeof *inputs * (size_t)input_count);

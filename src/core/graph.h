@@ -69,6 +69,8 @@ struct nacre_graph {
 
 /* Grows `*array` so that one more element fits. */
 bool nc_grow(nacre_context *context, void *array, int count, int *capacity, size_t element);
+/* A node with room for its parts, not yet in the graph's list: attributes, operands and outputs are the caller's. */
+nc_node *nc_new_node(nacre_graph *graph, const nacre_op *op, int inputs, int outputs, int words);
 /* Operand `index` as (node, output), -1 for an absent one. */
 static inline int64_t nc_tensor_word(const nacre_tensor *tensor)
 {

@@ -21,18 +21,13 @@ static bool copy_texts(nacre_graph *graph, nc_node *node)
 nc_node *nc_clone_node(nacre_graph *graph, const nc_node *node, nacre_tensor *const *inputs)
 {
     int words = nc_traits(node->op)->words;
-    size_t head = sizeof(nc_node) + sizeof(nacre_tensor) * (size_t)node->output_count;
-    size_t size = head + sizeof(int64_t) * (size_t)words + sizeof(nacre_tensor *) * (size_t)node->input_count;
-    if (!nc_grow(graph->context, &graph->nodes, graph->node_count, &graph->node_capacity, sizeof(nc_node *)))
-        return NULL;
-    nc_node *copy = nc_arena_take(&graph->arena, size);
+    nc_node *copy = nc_new_node(graph, node->op, node->input_count, node->output_count, words);
     if (!copy) return NULL;
-    memcpy(copy, node, head);
-    copy->graph = graph;
-    copy->index = graph->node_count;
-    copy->attributes = (int64_t *)((char *)copy + head);
-    copy->inputs = (nacre_tensor **)(copy->attributes + words);
+    copy->path = node->path;
+    copy->name = node->name;
+    copy->data = node->data;
     memcpy(copy->attributes, node->attributes, sizeof(int64_t) * (size_t)words);
+    memcpy(copy->outputs, node->outputs, sizeof(nacre_tensor) * (size_t)node->output_count);
     if (node->input_count) memcpy(copy->inputs, inputs, sizeof *inputs * (size_t)node->input_count);
     for (int i = 0; i < copy->output_count; i++) copy->outputs[i].node = copy;
     if (!copy_texts(graph, copy)) return NULL;

@@ -14,8 +14,8 @@
 
 static nacre_graph *run_passes(nacre_graph *graph)
 {
-    static nacre_graph *(*const passes[])(nacre_graph *) = {nc_pass_simplify, nc_pass_epilogue, nc_pass_layout,
-                                                            nc_pass_fuse};
+    static nacre_graph *(*const passes[])(nacre_graph *) = {nc_pass_simplify, nc_pass_epilogue, nc_pass_simplify,
+                                                            nc_pass_layout, nc_pass_fuse};
     nacre_graph *current = graph;
     for (size_t i = 0; i < sizeof passes / sizeof *passes && current; i++) {
         nacre_graph *next = passes[i](current);

@@ -1,0 +1,12 @@
+/* nn/layer.h - what the layers share. */
+#ifndef NC_NN_LAYER_H
+#define NC_NN_LAYER_H
+
+#include <nacre/nn.h>
+
+#include <math.h>
+
+/* The given initialiser, or U(-bound, bound) where none is given. */
+nacre_init nc_default_init(nacre_init given, double bound);
+
+#endif
