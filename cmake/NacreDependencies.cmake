@@ -13,7 +13,7 @@ foreach(package ${NACRE_REQUIRED_PACKAGES})
 endforeach()
 
 set(NACRE_HAVE) # PNG, JPEG, ...: become the definitions NACRE_HAVE_PNG, ...
-foreach(optional PNG:libpng JPEG:libjpeg ARCHIVE:libarchive CAIRO:cairo)
+foreach(optional ZLIB:zlib PNG:libpng JPEG:libjpeg ARCHIVE:libarchive CAIRO:cairo)
     string(REPLACE ":" ";" optional ${optional})
     list(GET optional 0 name)
     list(GET optional 1 package)

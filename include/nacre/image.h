@@ -55,7 +55,7 @@ NACRE_API nacre_status nacre_image_resize(nacre_context *context, const nacre_im
                                           bool antialias, nacre_image *target);
 
 /* The same on planes of numbers. `source` is u8 or f32; the target is f32 and not rounded. The work area grows to what
- * is needed, is reused and is freed with nacre_release_aligned. */
+ * is needed and is reused; nacre_release(context, work->block) frees it. */
 typedef struct nacre_work {
     void *block;
     size_t capacity;
