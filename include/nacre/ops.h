@@ -72,6 +72,24 @@ NACRE_API nacre_tensor *nacre_conv_with(nacre_tensor *x, nacre_tensor *weight, n
 NACRE_API nacre_tensor *nacre_conv_transpose_with(nacre_tensor *x, nacre_tensor *weight, nacre_tensor *bias,
                                                   const nacre_conv_options *options);
 
+/* ---- pooling ---------------------------------------------------------------------------------------------------- */
+
+/* One value per spatial axis of x [N, C, ...]. Zero means the kernel for stride and 1 for dilation. */
+typedef struct nacre_pool_options {
+    int64_t kernel[3], stride[3], dilation[3];
+    int64_t padding[3];       /* at both ends, less than the window */
+    int64_t padding_extra[3]; /* more at the end only */
+    bool ceil_mode;           /* a last window may hang over the end if it begins inside */
+    bool exclude_padding;     /* nacre_avg_pool divides by the elements inside the input only */
+} nacre_pool_options;
+
+/* Sibling 1: positions of the maxima in their planes, i32. */
+NACRE_API nacre_tensor *nacre_max_pool(nacre_tensor *x, const nacre_pool_options *options);
+NACRE_API nacre_tensor *nacre_avg_pool(nacre_tensor *x, const nacre_pool_options *options);
+/* To `size` cells, one number per spatial axis. */
+NACRE_API nacre_tensor *nacre_adaptive_avg_pool(nacre_tensor *x, const int64_t *size);
+NACRE_API nacre_tensor *nacre_adaptive_max_pool(nacre_tensor *x, const int64_t *size); /* siblings as nacre_max_pool */
+
 /* ---- state ------------------------------------------------------------------------------------------------------ */
 
 /* `target` is a model entry (nacre_model_tensor). Nodes built before see the old value, nodes built after the new. */
