@@ -2,7 +2,7 @@
 #ifndef NC_CPU_CONV_H
 #define NC_CPU_CONV_H
 
-#include <nacre/backend.h>
+#include "ops/window.h"
 
 /* y[n, o, i, j] = sum over c, k, l of x[n, c, i * stride + k * dilation - pad, ...] * w[o, c, k, l], cross-correlation
  * as in every framework. Pairs are {height, width}. `pad` is what stands before the first row and column; what
@@ -18,6 +18,22 @@ typedef struct nc_conv_epilogue {
     const float *bias, *residual; /* [channels of the result], laid out like the result */
     bool relu;
 } nc_conv_epilogue;
+
+/* What the three convolution operations have in common: the gradient's result takes the place of what it is the
+ * gradient of. */
+typedef struct nc_conv_node {
+    const int64_t *attributes;
+    nacre_view x, w, y;
+    nc_window window;
+    int64_t groups;
+    const void *bias, *residual;
+    bool relu;
+} nc_conv_node;
+nc_conv_node nc_conv_node_read(const nacre_op *op, const int64_t *attributes, const nacre_view *inputs, int input_count,
+                               const nacre_view *output);
+nc_conv nc_conv_problem(const nc_conv_node *node); /* of two spatial axes */
+/* Why the direct kernels below do not take a node, NULL if they do. */
+const char *nc_conv_direct_refusal(const nacre_node_info *info);
 
 enum { NC_CONV_MAX_TAPS = 256 }; /* kernel positions the direct convolutions take */
 

@@ -1,9 +1,31 @@
 /* cpu/kernels.c - the ordered list of fast kernels. */
-#include "cpu/kernels.h"
+#include "core/registry.h"
+
+/* One line per kernel; those of one operation in the order in which they are tried. */
+#define EACH_KERNEL(X, isa)                                                                                            \
+    X(nc_matmul_kernel_f32_##isa)                                                                                      \
+    X(nc_matmul_kernel_f64_##isa)                                                                                      \
+    X(nc_conv_kernel_##isa)                                                                                            \
+    X(nc_conv_backward_data_kernel_##isa)                                                                              \
+    X(nc_conv_backward_weight_kernel_##isa)
+
+#if defined(__x86_64__)
+#define EACH_LEVEL(X) EACH_KERNEL(X, avx512) EACH_KERNEL(X, avx2) EACH_KERNEL(X, base) /* best first */
+enum { LEVELS = 3 };
+#else
+#define EACH_LEVEL(X) EACH_KERNEL(X, base)
+enum { LEVELS = 1 };
+#endif
+
+#define DECLARE(kernel) extern const nacre_kernel kernel;
+#define ENTRY(kernel)   &kernel,
+EACH_LEVEL(DECLARE)
+static const nacre_kernel *const KERNELS[] = {EACH_LEVEL(ENTRY)};
 
 const nacre_kernel *const *nc_cpu_kernels(int instruction_set, int *count)
 {
-    (void)instruction_set;
-    *count = 0;
-    return NULL;
+    const int per_level = (int)(sizeof KERNELS / sizeof *KERNELS) / LEVELS;
+    const int skipped = LEVELS - 1 - instruction_set;
+    *count = (LEVELS - skipped) * per_level;
+    return KERNELS + skipped * per_level;
 }

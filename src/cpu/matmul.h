@@ -23,6 +23,12 @@ typedef struct nc_matmul {
     int64_t batch[NACRE_MAX_RANK], a_batch[NACRE_MAX_RANK], b_batch[NACRE_MAX_RANK], c_batch[NACRE_MAX_RANK];
 } nc_matmul;
 
+/* The product that a matmul node asks for; without data where the views have none. */
+nc_matmul nc_matmul_problem(const int64_t *attributes, const nacre_view *inputs, int input_count,
+                            const nacre_view *output);
+/* Why kernels of this element type do not take the node, NULL if they do. */
+const char *nc_matmul_refusal(const nacre_node_info *node, nacre_dtype dtype);
+
 /* One for each instruction set and element type. The workspace is 64-byte aligned; its contents need not be kept.
  * The result does not depend on the number of threads. */
 #define NC_MATMUL_DECLARE(suffix)                                                                                      \

@@ -206,7 +206,7 @@ static void measure(correlation *c)
  * work but the copy) until all threads are busy. */
 static void cut(correlation *c, int threads)
 {
-    const int64_t wanted = nc_ceil_div(4 * threads, c->batch);
+    const int64_t wanted = nc_ceil_div(4 * threads, nc_most(c->batch, 1));
     const int64_t fit = c->pitch ? nc_most((SCRATCH / c->pitch - (c->high[0] - c->low[0])) / c->step[0], 1) : c->out[0];
     c->row_parts = nc_ceil_div(c->out[0], fit);
     c->panel_parts = nc_least(nc_ceil_div(wanted, c->row_parts), c->groups * panels(c));
@@ -445,6 +445,8 @@ static void multiply_chunk(const outer *o, int64_t image, nc_range rows, int64_t
                                  nc_least((rows.end - 1) * conv->stride[0] + high + 1, conv->in[0])};
         copy_padded(x, conv->in[1], conv->in_channels, needed, o->low, o->pitch, scratch);
         in = (chunk){rows, scratch, needed.begin, o->pitch};
+    } else {
+        in.x += o->low * conv->in_channels;
     }
     in.x += group * o->in_channels;
     nc_tile tile = {.a_row = 1,
@@ -524,3 +526,82 @@ void nc_isa(nc_conv_backward_weights)(const nc_conv *conv, const float *x, const
     nacre_parallel(team, o.slots * conv->groups * o.panels, multiply_slot, &o);
     nacre_parallel(team, conv->groups * o.panels, add_slots, &o);
 }
+
+/* ---- as kernels -------------------------------------------------------------------------------------------------- */
+
+static nc_conv_node read_call(const nacre_call *call)
+{
+    return nc_conv_node_read(call->op, call->attributes, call->inputs, call->input_count, &call->outputs[0]);
+}
+
+static nc_conv problem_of(const nacre_node_info *info)
+{
+    const nc_conv_node node =
+        nc_conv_node_read(info->op, info->attributes, info->inputs, info->input_count, &info->outputs[0]);
+    return nc_conv_problem(&node);
+}
+
+static size_t forward_workspace(const nacre_node_info *info)
+{
+    const nc_conv conv = problem_of(info);
+    return nc_isa(nc_conv_forward_workspace)(&conv, info->threads);
+}
+
+static void run_forward(const nacre_call *call)
+{
+    const nc_conv_node node = read_call(call);
+    const nc_conv conv = nc_conv_problem(&node);
+    const nc_conv_epilogue epilogue = {.bias = node.bias, .residual = node.residual, .relu = node.relu};
+    nc_isa(nc_conv_forward)(&conv, node.x.data, node.w.data, node.y.data, &epilogue, call->workspace, call->team);
+}
+
+static size_t backward_data_workspace(const nacre_node_info *info)
+{
+    const nc_conv conv = problem_of(info);
+    return nc_isa(nc_conv_backward_data_workspace)(&conv, info->threads);
+}
+
+static void run_backward_data(const nacre_call *call)
+{
+    const nc_conv_node node = read_call(call);
+    const nc_conv conv = nc_conv_problem(&node);
+    nc_isa(nc_conv_backward_data)(&conv, node.y.data, node.w.data, node.x.data, NULL, call->workspace, call->team);
+}
+
+static size_t backward_weights_workspace(const nacre_node_info *info)
+{
+    const nc_conv conv = problem_of(info);
+    return nc_isa(nc_conv_backward_weights_workspace)(&conv, info->threads);
+}
+
+static void run_backward_weights(const nacre_call *call)
+{
+    const nc_conv_node node = read_call(call);
+    const nc_conv conv = nc_conv_problem(&node);
+    nc_isa(nc_conv_backward_weights)(&conv, node.x.data, node.y.data, node.w.data, call->workspace, call->team);
+}
+
+const nacre_kernel nc_isa(nc_conv_kernel) = {
+    .op = "conv",
+    .variant = "direct_" NC_ISA_NAME,
+    .flags = NACRE_KERNEL_CHANNELS_LAST,
+    .can = nc_conv_direct_refusal,
+    .workspace = forward_workspace,
+    .run = run_forward,
+};
+const nacre_kernel nc_isa(nc_conv_backward_data_kernel) = {
+    .op = "conv_backward_data",
+    .variant = "direct_" NC_ISA_NAME,
+    .flags = NACRE_KERNEL_CHANNELS_LAST,
+    .can = nc_conv_direct_refusal,
+    .workspace = backward_data_workspace,
+    .run = run_backward_data,
+};
+const nacre_kernel nc_isa(nc_conv_backward_weight_kernel) = {
+    .op = "conv_backward_weight",
+    .variant = "direct_" NC_ISA_NAME,
+    .flags = NACRE_KERNEL_CHANNELS_LAST,
+    .can = nc_conv_direct_refusal,
+    .workspace = backward_weights_workspace,
+    .run = run_backward_weights,
+};

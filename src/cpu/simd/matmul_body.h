@@ -262,3 +262,30 @@ void nc_isa_real(nc_matmul)(const nc_matmul *problem, void *workspace, nacre_tea
     else
         nacre_parallel(team, tasks, run_task, &job);
 }
+
+/* ---- as a kernel ------------------------------------------------------------------------------------------------- */
+
+static const char *refuse(const nacre_node_info *node)
+{
+    return nc_matmul_refusal(node, sizeof(REAL) == 8 ? NACRE_F64 : NACRE_F32);
+}
+
+static size_t node_workspace(const nacre_node_info *node)
+{
+    const nc_matmul problem = nc_matmul_problem(node->attributes, node->inputs, node->input_count, &node->outputs[0]);
+    return nc_isa_real(nc_matmul_workspace)(&problem, node->threads);
+}
+
+static void run_call(const nacre_call *call)
+{
+    const nc_matmul problem = nc_matmul_problem(call->attributes, call->inputs, call->input_count, &call->outputs[0]);
+    nc_isa_real(nc_matmul)(&problem, call->workspace, call->team);
+}
+
+const nacre_kernel nc_isa_real(nc_matmul_kernel) = {
+    .op = "matmul",
+    .variant = sizeof(REAL) == 8 ? "packed_f64_" NC_ISA_NAME : "packed_f32_" NC_ISA_NAME,
+    .can = refuse,
+    .workspace = node_workspace,
+    .run = run_call,
+};

@@ -1,0 +1,64 @@
+/* cpu/conv.c - from a convolution node to the problem that kernels solve. */
+#include "cpu/conv.h"
+
+#include "cpu/layout.h"
+#include "ops/window.h"
+
+#include <string.h>
+
+nc_conv_node nc_conv_node_read(const nacre_op *op, const int64_t *attributes, const nacre_view *inputs, int input_count,
+                               const nacre_view *output)
+{
+    nc_conv_node node = {.attributes = attributes};
+    if (!strcmp(op->name, "conv")) {
+        node.x = inputs[0];
+        node.w = inputs[1];
+        node.y = *output;
+        if (input_count > 2) node.bias = inputs[2].data;
+        if (input_count > 3) node.residual = inputs[3].data;
+        node.relu = attributes[NC_CONV_ACTIVATION] != 0;
+    } else if (!strcmp(op->name, "conv_backward_data")) {
+        node.y = inputs[0];
+        node.w = inputs[1];
+        node.x = *output;
+    } else {
+        node.x = inputs[0];
+        node.y = inputs[1];
+        node.w = *output;
+    }
+    node.window = nc_window_read(attributes, node.x.shape.rank - 2, node.w.shape.dims + 2);
+    node.groups = attributes[NC_CONV_GROUPS];
+    return node;
+}
+
+nc_conv nc_conv_problem(const nc_conv_node *node)
+{
+    nc_conv conv = {.batch = node->x.shape.dims[0],
+                    .groups = node->groups,
+                    .in_channels = node->x.shape.dims[1],
+                    .out_channels = node->y.shape.dims[1]};
+    for (int i = 0; i < 2; i++) {
+        conv.in[i] = node->x.shape.dims[2 + i];
+        conv.out[i] = node->y.shape.dims[2 + i];
+        conv.kernel[i] = node->window.kernel[i];
+        conv.stride[i] = node->window.stride[i];
+        conv.dilation[i] = node->window.dilation[i];
+        conv.pad[i] = node->window.begin[i];
+    }
+    return conv;
+}
+
+enum { LEAST_GROUP = 8 }; /* output channels of a group that are worth a vector */
+
+const char *nc_conv_direct_refusal(const nacre_node_info *info)
+{
+    if (info->outputs[0].dtype != NACRE_F32) return "computes f32 only";
+    if (info->outputs[0].shape.rank != 4) return "takes two spatial axes only";
+    const nc_conv_node node =
+        nc_conv_node_read(info->op, info->attributes, info->inputs, info->input_count, &info->outputs[0]);
+    if (!nc_is_channels_last(&node.x) || !nc_is_channels_last(&node.y)) return "needs channels-last images";
+    if (node.window.kernel[0] * node.window.kernel[1] > NC_CONV_MAX_TAPS) return "the kernel has too many taps";
+    if (node.groups > 1 && nacre_shape_count(node.w.shape) > 0 && node.y.shape.dims[1] / node.groups < LEAST_GROUP)
+        return "too few channels in a group";
+    return NULL;
+}
