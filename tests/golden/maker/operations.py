@@ -289,15 +289,22 @@ def conv(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
 
 
 @operation
-def conv_transpose(x, w, b=None, *, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
-    function = {3: F.conv_transpose1d, 4: F.conv_transpose2d, 5: F.conv_transpose3d}[x.dim()]
-    return function(x, w, b, stride, padding, output_padding, groups, dilation)
+def conv_backward_data(dy, w, *, stride=1, padding=0, dilation=1, groups=1, size=None):
+    """The transposed convolution; the size of its result settles the output padding."""
+    axes = dy.dim() - 2
+    function = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}[axes]
+    stride, padding, dilation = (listed(v) * axes if len(listed(v)) == 1 else v for v in (stride, padding, dilation))
+    least = [(n - 1) * s - 2 * p + d * (k - 1) + 1
+             for n, s, p, d, k in zip(dy.shape[2:], stride, padding, dilation, w.shape[2:])]
+    extra = [wanted - n for wanted, n in zip(listed(size), least)] if size else 0
+    return {"dx": function(dy, w, None, stride, padding, extra, groups, dilation)}
 
 
 @operation
 def max_pool(x, *, kernel, stride=None, padding=0, dilation=1, ceil_mode=False):
     function = {3: F.max_pool1d, 4: F.max_pool2d, 5: F.max_pool3d}[x.dim()]
-    return function(x, kernel, stride, padding, dilation, ceil_mode)
+    y, indices = function(x, kernel, stride, padding, dilation, ceil_mode, return_indices=True)
+    return {"y": y, "indices": indices}
 
 
 @operation
@@ -313,7 +320,9 @@ def adaptive_avg_pool(x, *, size):
 
 @operation
 def adaptive_max_pool(x, *, size):
-    return {3: F.adaptive_max_pool1d, 4: F.adaptive_max_pool2d, 5: F.adaptive_max_pool3d}[x.dim()](x, size)
+    function = {3: F.adaptive_max_pool1d, 4: F.adaptive_max_pool2d, 5: F.adaptive_max_pool3d}[x.dim()]
+    y, indices = function(x, size, return_indices=True)
+    return {"y": y, "indices": indices}
 
 
 @operation
@@ -390,13 +399,13 @@ cases("conv", """
     conv x=1x16x6x6 w=16x16x3x3 b=16 padding=1
     conv x=1x2x4x5x4 w=3x2x2x3x2 b=3 padding=1,0,1
     conv x=1x4x4x4x5 w=4x2x2x2x2 stride=2,1,2 dilation=1,2,1 groups=2
-    conv_transpose x=2x3x5 w=3x4x3
-    conv_transpose x=2x4x5 w=4x2x4 b=4 stride=2 padding=1 output_padding=1 groups=2
-    conv_transpose x=2x3x4x4 w=3x2x3x3 b=2
-    conv_transpose x=2x3x4x3 w=3x4x4x4 b=4 stride=2 padding=1
-    conv_transpose x=1x4x3x4 w=4x3x3x3 stride=2 padding=1 output_padding=1
-    conv_transpose x=1x4x3x4 w=4x2x3x2 b=4 stride=3,2 padding=1,0 output_padding=2,1 dilation=2,1 groups=2
-    conv_transpose x=1x2x3x3x2 w=2x3x2x2x3 b=3 stride=2,1,1 output_padding=1,0,0
+    conv_backward_data dy=2x3x5 w=3x4x3
+    conv_backward_data dy=2x4x5 w=4x2x4 stride=2 padding=1 size=11 groups=2
+    conv_backward_data dy=2x3x4x4 w=3x2x3x3
+    conv_backward_data dy=2x3x4x3 w=3x4x4x4 stride=2 padding=1
+    conv_backward_data dy=1x4x3x4 w=4x3x3x3 stride=2 padding=1 size=6,8
+    conv_backward_data dy=1x4x3x4 w=4x2x3x2 stride=3,2 padding=1,0 dilation=2,1 size=11,9 groups=2
+    conv_backward_data dy=1x2x3x3x2 w=2x3x2x2x3 stride=2,1,1 size=7,4,4
 """)
 
 cases("pool", """
