@@ -200,8 +200,7 @@ static bool take_block(compiler *compilation)
     size_t bytes = nc_pack(plan->context, compilation->lifetimes, compilation->lifetime_count);
     if (bytes == SIZE_MAX) return false;
     plan->block_bytes = bytes;
-    if (bytes == 0) return true;
-    plan->block = nacre_allocate_aligned(plan->context, bytes);
+    plan->block = nacre_allocate_aligned(plan->context, bytes); /* also for 0 bytes: empty tensors have an address */
     if (!plan->block) return false;
 #ifdef MADV_HUGEPAGE
     /* Large pages halve the cost of the first touch; refusal is harmless. */

@@ -199,7 +199,7 @@ static void run_task(void *user, int64_t index, int thread)
                           .a = (const REAL *)problem->a + a,
                           .b = (const REAL *)problem->b + b,
                           .c = (REAL *)problem->c + c,
-                          .residual = (const REAL *)problem->residual + (problem->residual ? c : 0),
+                          .residual = problem->residual ? (const REAL *)problem->residual + c : NULL,
                           .rows = nc_share(problem->m, 1, job->row_tasks, index % tasks / job->column_tasks),
                           .packed_a = packed,
                           .packed_b = packed + DEPTH * A_STEP};
