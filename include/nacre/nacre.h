@@ -217,15 +217,17 @@ nacre_instruction_set_name(nacre_instruction_set level); /* "base" (x86-64-v2 or
 }
 #endif
 
-#include <nacre/random.h>  /* counter-based random numbers */
-#include <nacre/graph.h>   /* tensors, graphs, gradients, running */
-#include <nacre/ops.h>     /* every operation as a function */
-#include <nacre/model.h>   /* parameters at paths, saving and loading */
-#include <nacre/nn.h>      /* layers, initialisers, losses */
-#include <nacre/io.h>      /* files, text buffers */
-#include <nacre/image.h>   /* pictures: decode, resize, encode */
-#include <nacre/data.h>    /* datasets, transforms, loaders */
-#include <nacre/metrics.h> /* accuracy, F1, errors, confusion */
-#include <nacre/train.h>   /* recipes, fitting, reports */
+#include <nacre/random.h>      /* counter-based random numbers */
+#include <nacre/graph.h>       /* tensors, graphs, gradients, running */
+#include <nacre/ops.h>         /* every operation as a function */
+#include <nacre/model.h>       /* parameters at paths, saving and loading */
+#include <nacre/nn.h>          /* layers, initialisers, losses */
+#include <nacre/io.h>          /* files, text buffers */
+#include <nacre/image.h>       /* pictures: decode, resize, encode */
+#include <nacre/data.h>        /* datasets, transforms, loaders */
+#include <nacre/metrics.h>     /* accuracy, F1, errors, confusion */
+#include <nacre/safetensors.h> /* named arrays in one file */
+#include <nacre/recipe.h>      /* data, model and training in one YAML file */
+#include <nacre/train.h>       /* recipes, fitting, reports */
 
 #endif

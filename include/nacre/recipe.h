@@ -1,0 +1,130 @@
+/* recipe.h - a recipe joins data, model and training in one YAML file.
+ *
+ *     data:
+ *       source: fashion_mnist
+ *       transforms:
+ *         - random_crop(28, padding=2)
+ *         - scale(1/255)
+ *     model:
+ *       zoo: lenet
+ *     optimizer:
+ *       name: adamw
+ *       learning_rate: 0.002
+ *     training:
+ *       epochs: 12
+ *
+ *     nacre_recipe *recipe = nacre_recipe_load(ctx, "recipes/fashion-mnist.yaml", NULL);
+ *     ... recipe->training.epochs ...
+ *     nacre_recipe_destroy(recipe);
+ *
+ * One table of keys (nacre_recipe_key_at) makes the parser, its messages, `--set`, the printed form and the
+ * documentation. Keys that do not exist, values of a wrong type or out of range, keys given twice: the message names
+ * file and line, what was expected and what is there. YAML 1.1 as libyaml reads it, without anchors, aliases and tags;
+ * one document of at most 1 MiB.
+ */
+#include <nacre/nacre.h> /* before the guard: it includes this header */
+#ifndef NACRE_RECIPE_H
+#define NACRE_RECIPE_H
+
+#include <nacre/io.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A name with a value, where the recipe leaves the names open: parameters of a model, figures to reach. */
+typedef struct nacre_setting {
+    const char *name; /* NULL ends a list */
+    const char *text; /* as written */
+    bool is_number;
+    double number;
+} nacre_setting;
+
+/* Everything belongs to the recipe and may be read, not written: nacre_recipe_set changes it. Texts that are not given
+ * are NULL. Lists of texts end with NULL and are themselves NULL if not given. */
+typedef struct nacre_recipe {
+    const char *name; /* for titles and folders; if not given, that of the file: "fashion-mnist" */
+    struct {
+        const char *source;     /* as nacre_dataset_open takes it; paths are resolved against the recipe's folder */
+        const char *transforms; /* for nacre_transforms_parse: "random_crop(28, padding=2); scale(1/255)" */
+        const char *const *classes;
+        const char *const *ignore;
+        const char *const *category;
+        const char *layout, *target;
+        double validation, test;
+        bool ordered, regression, keep_missing, codes, shuffle, drop_last;
+        int64_t limit, channels, count, seed, workers, prefetch;
+    } data;
+    struct {
+        const char *zoo, *file, *text; /* exactly one of them; `file` is resolved against the recipe's folder */
+        const nacre_setting *parameters;
+    } model;
+    struct {
+        const char *name; /* "sgd", "adam", "adamw" */
+        double learning_rate, momentum, betas[2], eps, weight_decay;
+        bool nesterov;
+    } optimizer;
+    struct {
+        const char *name; /* "constant", "step", "cosine" */
+        int64_t warmup_steps, step_size;
+        double warmup_epochs, gamma, min_rate;
+    } schedule;
+    struct {
+        int64_t epochs, batch_size, accumulate, seed, threads, checkpoint_every;
+        double clip_norm, label_smoothing;
+        struct {
+            int64_t patience;
+            double min_delta;
+        } early_stopping;
+        const char *loss, *device; /* "cpu", "reference" */
+        const char *const *metrics;
+    } training;
+    struct {
+        const char *folder; /* relative to the current directory, not to the recipe */
+        bool report;
+    } output;
+    const nacre_setting *target; /* figures that the test part must reach: accuracy 0.92 */
+
+    struct nacre_recipe_state *state;
+} nacre_recipe;
+
+/* Reads a recipe. `settings` are overrides "training.epochs=3" applied after the file in their order, ended by NULL
+ * (NULL: none); the value is YAML too ("optimizer.betas=[0.9, 0.99]"), null takes a key back to its default, and
+ * paths in them are relative to the current directory. NULL and the first failure if anything is wrong. */
+NACRE_API nacre_recipe *nacre_recipe_load(nacre_context *context, const char *path, const char *const *settings);
+/* The same from memory. `origin` stands for the path in messages and its folder resolves paths; NULL: "recipe". */
+NACRE_API nacre_recipe *nacre_recipe_parse(nacre_context *context, const char *text, size_t size, const char *origin,
+                                           const char *const *settings);
+NACRE_API void nacre_recipe_destroy(nacre_recipe *recipe); /* NULL is fine */
+
+/* One more override, "training.epochs=3". On failure the recipe stays as it was. */
+NACRE_API nacre_status nacre_recipe_set(nacre_recipe *recipe, const char *setting);
+
+/* Appends the recipe as YAML that reads back to the same values: every key that was given, and with `complete` also
+ * the defaults, so that the text stands for itself in a saved model. Paths are printed as they were given. */
+NACRE_API nacre_status nacre_recipe_print(const nacre_recipe *recipe, bool complete, nacre_buffer *text);
+
+/* Records a failure about a key that only its user could find, in the recipe's own manner:
+ * "recipes/x.yaml:12: 'training.loss': ..." (the file alone where the key was not given). */
+NACRE_API nacre_status nacre_recipe_fail(const nacre_recipe *recipe, const char *key, nacre_status status,
+                                         const char *format, ...) NACRE_PRINTF(4, 5);
+
+/* ---- the table of keys ------------------------------------------------------------------------------------------ */
+
+typedef struct nacre_recipe_key {
+    const char *path;     /* "training.epochs" */
+    const char *value;    /* what is expected: "a whole number of at least 1" */
+    const char *fallback; /* the default as it would be written, NULL if there is none */
+    const char *doc;
+} nacre_recipe_key;
+
+/* Fills `key`; its texts are valid until `text` (scratch of the caller) changes. False past the end. */
+NACRE_API bool nacre_recipe_key_at(int index, nacre_recipe_key *key, nacre_buffer *text);
+/* Appends the reference of all keys as Markdown: docs/recipes.md. */
+NACRE_API void nacre_recipe_document(nacre_buffer *text);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
