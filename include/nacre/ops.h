@@ -90,6 +90,18 @@ NACRE_API nacre_tensor *nacre_avg_pool(nacre_tensor *x, const nacre_pool_options
 NACRE_API nacre_tensor *nacre_adaptive_avg_pool(nacre_tensor *x, const int64_t *size);
 NACRE_API nacre_tensor *nacre_adaptive_max_pool(nacre_tensor *x, const int64_t *size); /* siblings as nacre_max_pool */
 
+/* ---- probabilities and losses ----------------------------------------------------------------------------------- */
+
+NACRE_API nacre_tensor *nacre_softmax(nacre_tensor *x, int axis);
+NACRE_API nacre_tensor *nacre_log_softmax(nacre_tensor *x, int axis);
+/* The loss at each position: logits [N, classes, ...], target ids [N, ...] (i64 or i32), class weights [classes] or
+ * NULL
+ * -> [N, ...]. Sibling 1 is log(sum(exp(logits))), sibling 2 the weight of each position, 0 where the target is
+ * `ignore_index` (PyTorch's is -100): a mean is the sum of losses by the sum of weights. A target that is no class
+ * gives NaN, so check labels when they are read. */
+NACRE_API nacre_tensor *nacre_cross_entropy_with(nacre_tensor *logits, nacre_tensor *target, nacre_tensor *weight,
+                                                 double label_smoothing, int64_t ignore_index);
+
 /* ---- state ------------------------------------------------------------------------------------------------------ */
 
 /* `target` is a model entry (nacre_model_tensor). Nodes built before see the old value, nodes built after the new. */

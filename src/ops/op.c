@@ -124,6 +124,19 @@ nacre_status nc_need_one_dtype(nacre_shape_call *call)
     return NACRE_OK;
 }
 
+nacre_status nc_need_same(nacre_shape_call *call, int last)
+{
+    nacre_shape shape = nacre_tensor_shape(call->inputs[0]);
+    for (int i = 1; i <= last; i++) {
+        nacre_shape other = nacre_tensor_shape(call->inputs[i]);
+        char a[NACRE_SHAPE_TEXT_SIZE], b[NACRE_SHAPE_TEXT_SIZE];
+        if (!nacre_shape_equal(shape, other))
+            return nacre_shape_fail(call, NACRE_ERROR_SHAPE, "operand %d is %s, expected %s as operand 1", i + 1,
+                                    nacre_shape_text(other, a), nacre_shape_text(shape, b));
+    }
+    return nc_need_one_dtype(call);
+}
+
 nacre_status nc_normalise_axis(nacre_shape_call *call, int64_t *axis, int rank)
 {
     int64_t given = *axis;

@@ -41,6 +41,8 @@ nacre_status nc_shape_leaf(nacre_shape_call *call);      /* from the attributes 
 nacre_status nc_need_float(nacre_shape_call *call);
 /* All operands that are there must be of operand 0's type. */
 nacre_status nc_need_one_dtype(nacre_shape_call *call);
+/* Operands 1 to `last` must be of operand 0's shape and type. */
+nacre_status nc_need_same(nacre_shape_call *call, int last);
 /* -1 counts from the end; fails if it is outside `rank`. Writes the axis back. */
 nacre_status nc_normalise_axis(nacre_shape_call *call, int64_t *axis, int rank);
 /* Widens `shape` by another one by the rules of broadcasting; false if they do not fit. */
