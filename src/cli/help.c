@@ -1,6 +1,8 @@
 /* cli/help.c - the help texts, from the tables. */
 #include "cli.h"
 
+#include <nacre/recipe.h>
+
 enum { INDENT = 2, TEXT_COLUMN = 26 };
 
 static void print_heading(FILE *stream, const char *text)
@@ -71,8 +73,24 @@ void nc_print_overview(FILE *stream)
     fprintf(stream, "\n'nacre help COMMAND' tells more about one.\n");
 }
 
+static nc_exit print_recipe_keys(nc_call *call)
+{
+    nacre_buffer text = nacre_buffer_create(call->context), doc = nacre_buffer_create(call->context);
+    nacre_recipe_key key;
+    for (int i = 0; nacre_recipe_key_at(i, &key, &text); i++) {
+        nacre_buffer_clear(&doc);
+        nacre_buffer_print(&doc, "%s (%s%s%s)", key.doc, key.value, key.fallback ? ", default " : "",
+                           key.fallback ? key.fallback : "");
+        if (doc.data) print_entry(stdout, key.path, doc.data);
+    }
+    nacre_buffer_destroy(&doc);
+    nacre_buffer_destroy(&text);
+    return nacre_check(call->context) ? NC_EXIT_FAILED : NC_EXIT_DONE;
+}
+
 static int run(nc_call *call)
 {
+    if (nc_flag(call, "recipe")) return print_recipe_keys(call);
     if (nc_flag(call, "man")) {
         nc_print_man(stdout);
     } else if (call->argument_count == 0) {
@@ -84,6 +102,7 @@ static int run(nc_call *call)
 }
 
 static const nc_option OPTIONS[] = {
+    {.name = "recipe", .doc = "Explain the keys of recipes, the files that nacre train takes."},
     {.name = "man", .doc = "Print the manual page, in the format of man(7)."},
     {0},
 };
@@ -96,6 +115,7 @@ const nc_command nc_command_help = {
     .options = OPTIONS,
     .arguments = {{.name = "COMMAND", .type = NC_COMMAND_NAME, .optional = true, .doc = "The command to explain."}},
     .examples = (const nc_example[]){{"nacre help devices", NULL},
+                                     {"nacre help --recipe", "What a recipe may say."},
                                      {"nacre help --man | man -l -", "Reads the manual page of this very program."},
                                      {0}},
     .run = run,

@@ -29,6 +29,9 @@ expect_no_out
 run "$NACRE" --help
 expect_code 0
 expect_out 'Usage: nacre COMMAND'
+run "$NACRE" help --recipe
+expect_code 0
+expect_out 'training.epochs'
 run "$NACRE" --version
 expect_code 0
 expect_out "nacre $(sed -n 's/.*NACRE_VERSION_STRING "\(.*\)"/\1/p' "$NACRE_SOURCE/include/nacre/nacre.h")"
