@@ -1,13 +1,17 @@
 /* cpu/kernels.c - the ordered list of fast kernels. */
 #include "core/registry.h"
+#include "cpu/elementwise.h"
 
+#define ELEMENTWISE(name, result, X, isa) X(nc_elementwise_kernel_##name##_##isa)
 /* One line per kernel; those of one operation in the order in which they are tried. */
 #define EACH_KERNEL(X, isa)                                                                                            \
     X(nc_matmul_kernel_f32_##isa)                                                                                      \
     X(nc_matmul_kernel_f64_##isa)                                                                                      \
     X(nc_conv_kernel_##isa)                                                                                            \
     X(nc_conv_backward_data_kernel_##isa)                                                                              \
-    X(nc_conv_backward_weight_kernel_##isa)
+    X(nc_conv_backward_weight_kernel_##isa)                                                                            \
+    X(nc_elementwise_kernel_fused_##isa)                                                                               \
+    NC_ELEMENTWISE_TABLE(ELEMENTWISE, X, isa)
 
 #if defined(__x86_64__)
 #define EACH_LEVEL(X) EACH_KERNEL(X, avx512) EACH_KERNEL(X, avx2) EACH_KERNEL(X, base) /* best first */

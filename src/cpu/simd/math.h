@@ -1,0 +1,105 @@
+/* cpu/simd/math.h - elementary functions of vectors, to two units in the last place unless stated.
+ *
+ * The polynomials were fitted here: interpolation at Chebyshev points of the remainder after the leading terms, which
+ * is close to the best approximation. NaN gives NaN; infinities and the edges of the range behave as in libm. */
+#ifndef NC_CPU_MATH_H
+#define NC_CPU_MATH_H
+
+#include "cpu/simd/simd.h"
+
+/* 2^n for -252 <= n <= 254, in two factors so that results may overflow or become subnormal. */
+NC_ALWAYS_INLINE nc_vec nc_scale(nc_vec x, nc_veci n)
+{
+    const nc_veci half = n >> 1;
+    return x * (nc_vec)((half + 127) << 23) * (nc_vec)((n - half + 127) << 23);
+}
+
+NC_ALWAYS_INLINE nc_vec nc_round(nc_vec x) /* to nearest even, |x| < 2^22 */
+{
+    const nc_vec magic = nc_splat(0x1.8p23f);
+    return (x + magic) - magic;
+}
+
+NC_ALWAYS_INLINE nc_vec nc_exp(nc_vec x)
+{
+    x = nc_min(nc_splat(89.0f), nc_max(nc_splat(-104.0f), x));
+    const nc_vec n = nc_round(x * 1.44269504f);
+    const nc_vec r = nc_fma(n, nc_splat(1.42860677e-6f), nc_fma(n, nc_splat(-0.693145752f), x)); /* ln 2 in two parts */
+    nc_vec p = nc_splat(0.00139262681f);
+    p = nc_fma(p, r, nc_splat(0.00836324667f));
+    p = nc_fma(p, r, nc_splat(0.0416665541f));
+    p = nc_fma(p, r, nc_splat(0.166665766f));
+    p = nc_fma(p, r, nc_splat(0.5f));
+    return nc_scale(nc_fma(p, r * r, r) + 1.0f, nc_to_int(n));
+}
+
+NC_ALWAYS_INLINE nc_vec nc_log(nc_vec x)
+{
+    const nc_mask tiny = nc_less(x, nc_splat(0x1p-126f));
+    nc_vec scaled = nc_select(tiny, x * 0x1p23f, x);
+    const nc_veci bits = (nc_veci)scaled - 0x3f3504f3; /* the mantissa falls into [sqrt(1/2), sqrt(2)) */
+    const nc_vec e = nc_to_float(bits >> 23) - nc_select(tiny, nc_splat(23.0f), nc_splat(0.0f));
+    const nc_vec f = (nc_vec)((bits & 0x007fffff) + 0x3f3504f3) - 1.0f;
+    nc_vec p = nc_splat(0.0697251896f);
+    p = nc_fma(p, f, nc_splat(-0.114812122f));
+    p = nc_fma(p, f, nc_splat(0.116857847f));
+    p = nc_fma(p, f, nc_splat(-0.124255233f));
+    p = nc_fma(p, f, nc_splat(0.142490072f));
+    p = nc_fma(p, f, nc_splat(-0.166678071f));
+    p = nc_fma(p, f, nc_splat(0.200007172f));
+    p = nc_fma(p, f, nc_splat(-0.249999969f));
+    p = nc_fma(p, f, nc_splat(0.333333312f));
+    const nc_vec f2 = f * f;
+    nc_vec tail = nc_fma(p, f * f2, f2 * -0.5f);
+    tail = nc_fma(e, nc_splat(-2.12194440e-4f), tail); /* ln 2 = 0.693359375 - 2.1219444e-4 */
+    nc_vec result = nc_fma(e, nc_splat(0.693359375f), f + tail);
+    const nc_vec infinity = nc_splat(__builtin_inff());
+    result = nc_select(nc_equal(x, infinity), infinity, result);
+    result = nc_select(nc_equal(x, nc_splat(0.0f)), -infinity, result);
+    return nc_select(nc_less_equal(nc_splat(0.0f), x), result, nc_splat(__builtin_nanf("")));
+}
+
+NC_ALWAYS_INLINE nc_vec nc_sigmoid(nc_vec x)
+{
+    const nc_vec e = nc_exp(-nc_abs(x)), one = nc_splat(1.0f);
+    return nc_select(nc_less(x, nc_splat(0.0f)), e, one) / (one + e);
+}
+
+NC_ALWAYS_INLINE nc_vec nc_tanh(nc_vec x)
+{
+    const nc_vec magnitude = nc_abs(x), z = x * x;
+    nc_vec p = nc_splat(-0.00609671416f);
+    p = nc_fma(p, z, nc_splat(0.020997179f));
+    p = nc_fma(p, z, nc_splat(-0.0538509096f));
+    p = nc_fma(p, z, nc_splat(0.133327697f));
+    p = nc_fma(p, z, nc_splat(-0.333333289f));
+    const nc_vec small = nc_fma(p * z, x, x);
+    const nc_vec large = nc_copy_sign(1.0f - 2.0f / (nc_exp(magnitude * 2.0f) + 1.0f), x);
+    return nc_select(nc_less(magnitude, nc_splat(0.625f)), small, large);
+}
+
+NC_ALWAYS_INLINE nc_vec nc_erf(nc_vec x)
+{
+    const nc_vec magnitude = nc_abs(x), z = x * x;
+    nc_vec p = nc_splat(7.87587505e-05f);
+    p = nc_fma(p, z, nc_splat(-0.000801686428f));
+    p = nc_fma(p, z, nc_splat(0.00518908742f));
+    p = nc_fma(p, z, nc_splat(-0.026854212f));
+    p = nc_fma(p, z, nc_splat(0.112835947f));
+    p = nc_fma(p, z, nc_splat(-0.376126267f));
+    p = nc_fma(p, z, nc_splat(1.12837917f));
+    const nc_vec t = nc_min(nc_splat(4.0f), magnitude) - 2.5f; /* erf(4) rounds to 1 */
+    nc_vec q = nc_splat(-1.63715141e-06f);
+    q = nc_fma(q, t, nc_splat(1.33150144e-05f));
+    q = nc_fma(q, t, nc_splat(-7.72913762e-05f));
+    q = nc_fma(q, t, nc_splat(0.000420122524f));
+    q = nc_fma(q, t, nc_splat(-0.00216530355f));
+    q = nc_fma(q, t, nc_splat(0.0108585416f));
+    q = nc_fma(q, t, nc_splat(0.943893704f));
+    q = nc_fma(q, t, nc_splat(5.35268067f));
+    q = nc_fma(q, t, nc_splat(7.80681527f)); /* -log(1 - erf) */
+    const nc_vec large = nc_copy_sign(1.0f - nc_exp(-q), x);
+    return nc_select(nc_less(magnitude, nc_splat(1.0f)), p * x, large);
+}
+
+#endif
