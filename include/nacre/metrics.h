@@ -26,12 +26,12 @@ extern "C" {
 
 /* Zero-initialise. The loss of a data set is the mean of its batches' losses weighted by their samples: the last
  * batch is usually smaller. */
-typedef struct nacre_mean {
+typedef struct nacre_running_mean {
     double sum, weight;
-} nacre_mean;
+} nacre_running_mean;
 
-NACRE_API void nacre_mean_add(nacre_mean *mean, double value, double weight);
-NACRE_API double nacre_mean_value(const nacre_mean *mean);
+NACRE_API void nacre_running_mean_add(nacre_running_mean *mean, double value, double weight);
+NACRE_API double nacre_running_mean_value(const nacre_running_mean *mean);
 
 /* ---- regression ------------------------------------------------------------------------------------------------ */
 
@@ -81,7 +81,7 @@ NACRE_API nacre_class_scores nacre_confusion_class(const nacre_confusion *confus
 NACRE_API nacre_class_scores nacre_confusion_average(const nacre_confusion *confusion, nacre_average average);
 
 /* The index of the largest score, the first of equals; -1 if one of them is NaN or there is none. */
-NACRE_API int64_t nacre_argmax(const float *scores, int64_t count);
+NACRE_API int64_t nacre_best_class(const float *scores, int64_t count);
 
 /* ---- ranking --------------------------------------------------------------------------------------------------- */
 

@@ -125,7 +125,8 @@ NACRE_API nacre_status nacre_fail_v(nacre_context *context, nacre_status status,
 NACRE_API nacre_status nacre_check(const nacre_context *context);  /* the first failure, NACRE_OK if none */
 NACRE_API const char *nacre_message(const nacre_context *context); /* its text, "" if none */
 NACRE_API void nacre_clear(nacre_context *context);
-NACRE_API void nacre_log(nacre_context *context, nacre_log_level level, const char *format, ...) NACRE_PRINTF(3, 4);
+NACRE_API void nacre_log_message(nacre_context *context, nacre_log_level level, const char *format, ...)
+    NACRE_PRINTF(3, 4);
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 

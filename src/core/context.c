@@ -110,7 +110,7 @@ nacre_status nacre_fail_v(nacre_context *context, nacre_status status, const cha
     if (!first && context->log) {
         char message[NC_MESSAGE_SIZE];
         vsnprintf(message, sizeof message, format, arguments);
-        nacre_log(context, NACRE_LOG_DEBUG, "also: %s", message);
+        nacre_log_message(context, NACRE_LOG_DEBUG, "also: %s", message);
     }
     return status;
 }
@@ -141,7 +141,7 @@ void nacre_clear(nacre_context *context)
     context->message[0] = 0;
 }
 
-void nacre_log(nacre_context *context, nacre_log_level level, const char *format, ...)
+void nacre_log_message(nacre_context *context, nacre_log_level level, const char *format, ...)
 {
     if (!context || !context->log) return;
     char message[NC_MESSAGE_SIZE];

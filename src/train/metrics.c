@@ -8,13 +8,13 @@
 
 /* ---- means and regression ---- */
 
-void nacre_mean_add(nacre_mean *mean, double value, double weight)
+void nacre_running_mean_add(nacre_running_mean *mean, double value, double weight)
 {
     mean->sum += value * weight;
     mean->weight += weight;
 }
 
-double nacre_mean_value(const nacre_mean *mean)
+double nacre_running_mean_value(const nacre_running_mean *mean)
 {
     return mean->weight > 0 ? mean->sum / mean->weight : NAN;
 }
@@ -177,29 +177,29 @@ nacre_class_scores nacre_confusion_average(const nacre_confusion *confusion, nac
         double accuracy = nacre_confusion_accuracy(confusion);
         return (nacre_class_scores){confusion->total, accuracy, accuracy, accuracy};
     }
-    nacre_mean precision = {0}, recall = {0}, f1 = {0};
+    nacre_running_mean precision = {0}, recall = {0}, f1 = {0};
     for (int64_t i = 0; i < confusion->classes; i++) {
         bool occurs = confusion->truths[i] + confusion->predictions[i] > 0;
         nacre_class_scores scores = nacre_confusion_class(confusion, i);
         double weight = average == NACRE_AVERAGE_WEIGHTED ? (double)scores.support : occurs;
-        nacre_mean_add(&precision, scores.precision, weight);
-        nacre_mean_add(&recall, scores.recall, weight);
-        nacre_mean_add(&f1, scores.f1, weight);
+        nacre_running_mean_add(&precision, scores.precision, weight);
+        nacre_running_mean_add(&recall, scores.recall, weight);
+        nacre_running_mean_add(&f1, scores.f1, weight);
     }
-    return (nacre_class_scores){confusion->total, nacre_mean_value(&precision), nacre_mean_value(&recall),
-                                nacre_mean_value(&f1)};
+    return (nacre_class_scores){confusion->total, nacre_running_mean_value(&precision),
+                                nacre_running_mean_value(&recall), nacre_running_mean_value(&f1)};
 }
 
 /* Mean recall over the classes that have samples; classes that were only predicted have no recall. */
 static double balanced_accuracy(const nacre_confusion *confusion)
 {
-    nacre_mean recall = {0};
+    nacre_running_mean recall = {0};
     for (int64_t i = 0; i < confusion->classes; i++)
-        nacre_mean_add(&recall, nacre_confusion_class(confusion, i).recall, confusion->truths[i] > 0);
-    return nacre_mean_value(&recall);
+        nacre_running_mean_add(&recall, nacre_confusion_class(confusion, i).recall, confusion->truths[i] > 0);
+    return nacre_running_mean_value(&recall);
 }
 
-int64_t nacre_argmax(const float *scores, int64_t count)
+int64_t nacre_best_class(const float *scores, int64_t count)
 {
     int64_t best = count > 0 ? 0 : -1;
     for (int64_t i = 0; i < count; i++) {
@@ -446,7 +446,7 @@ void nacre_metrics_clear(nacre_metrics *metrics)
     metrics->samples = 0;
 }
 
-/* How many classes come before the true one; among equals the lower index comes first, as in nacre_argmax. */
+/* How many classes come before the true one; among equals the lower index comes first, as in nacre_best_class. */
 static int64_t rank_of(const float *scores, int64_t classes, int64_t truth)
 {
     int64_t rank = 0;
@@ -480,7 +480,7 @@ static nacre_status add_classes(nacre_metrics *metrics, const float *outputs, na
     int64_t columns = metrics->columns, classes = class_count(metrics);
     for (int64_t i = 0; i < samples; i++) {
         const float *row = outputs + i * columns;
-        int64_t predicted = nacre_argmax(row, columns);
+        int64_t predicted = nacre_best_class(row, columns);
         if (predicted < 0)
             return nacre_fail(metrics->context, NACRE_ERROR_NUMERIC,
                               "metrics: sample %lld of the batch has a NaN score", (long long)i);
@@ -529,9 +529,9 @@ const char *nacre_metrics_name(const nacre_metrics *metrics, int index)
 
 static double mean_roc_area(nacre_metrics *metrics)
 {
-    nacre_mean area = {0};
-    for (int64_t i = 0; i < metrics->roc_count; i++) nacre_mean_add(&area, nacre_roc_area(metrics->rocs[i]), 1);
-    return nacre_mean_value(&area);
+    nacre_running_mean area = {0};
+    for (int64_t i = 0; i < metrics->roc_count; i++) nacre_running_mean_add(&area, nacre_roc_area(metrics->rocs[i]), 1);
+    return nacre_running_mean_value(&area);
 }
 
 double nacre_metrics_value(nacre_metrics *metrics, int index)

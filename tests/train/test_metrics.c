@@ -7,11 +7,11 @@ static nacre_context *ctx;
 
 static void means_are_weighted_by_samples(void)
 {
-    nacre_mean mean = {0};
-    NC_CHECK(isnan(nacre_mean_value(&mean)));
-    nacre_mean_add(&mean, 1.0, 128);
-    nacre_mean_add(&mean, 4.0, 64);
-    NC_CHECK_NEAR(nacre_mean_value(&mean), 2.0, 1e-15);
+    nacre_running_mean mean = {0};
+    NC_CHECK(isnan(nacre_running_mean_value(&mean)));
+    nacre_running_mean_add(&mean, 1.0, 128);
+    nacre_running_mean_add(&mean, 4.0, 64);
+    NC_CHECK_NEAR(nacre_running_mean_value(&mean), 2.0, 1e-15);
 }
 
 static void regression_errors(void)
@@ -98,10 +98,10 @@ static void a_vocabulary_keeps_sums_only(void)
 
 static void argmax_and_nan(void)
 {
-    NC_CHECK_INT(nacre_argmax((float[]){1, 3, 3, 2}, 4), 1);
-    NC_CHECK_INT(nacre_argmax((float[]){-INFINITY, -INFINITY}, 2), 0);
-    NC_CHECK_INT(nacre_argmax((float[]){1, NAN}, 2), -1);
-    NC_CHECK_INT(nacre_argmax(NULL, 0), -1);
+    NC_CHECK_INT(nacre_best_class((float[]){1, 3, 3, 2}, 4), 1);
+    NC_CHECK_INT(nacre_best_class((float[]){-INFINITY, -INFINITY}, 2), 0);
+    NC_CHECK_INT(nacre_best_class((float[]){1, NAN}, 2), -1);
+    NC_CHECK_INT(nacre_best_class(NULL, 0), -1);
 }
 
 static void area_under_the_curve(void)
