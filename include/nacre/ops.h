@@ -21,10 +21,104 @@ NACRE_API nacre_tensor *nacre_sub(nacre_tensor *a, nacre_tensor *b);
 NACRE_API nacre_tensor *nacre_mul(nacre_tensor *a, nacre_tensor *b);
 NACRE_API nacre_tensor *nacre_div(nacre_tensor *a, nacre_tensor *b);
 NACRE_API nacre_tensor *nacre_neg(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_add_scalar(nacre_tensor *x, double value);
+NACRE_API nacre_tensor *nacre_mul_scalar(nacre_tensor *x, double value);
+
+/* ---- functions of one operand ------------------------------------------------------------------------------------ */
+
+/* Integers too: */
+NACRE_API nacre_tensor *nacre_abs(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_sign(nacre_tensor *x); /* 0 for NaN; gradient 0 */
+NACRE_API nacre_tensor *nacre_square(nacre_tensor *x);
+/* Floating types only, here and below; outside their domain they give NaN. The gradient of a step is 0. */
+NACRE_API nacre_tensor *nacre_floor(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_ceil(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_round(nacre_tensor *x); /* to the even one of two */
+NACRE_API nacre_tensor *nacre_reciprocal(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_sqrt(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_rsqrt(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_exp(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_expm1(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_log(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_log1p(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_sin(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_cos(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_tan(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_asin(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_acos(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_atan(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_sinh(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_cosh(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_tanh(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_asinh(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_acosh(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_atanh(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_erf(nacre_tensor *x);
 
 /* ---- activations ------------------------------------------------------------------------------------------------ */
 
+/* PyTorch's definitions; the numbers named in brackets are its defaults. */
 NACRE_API nacre_tensor *nacre_relu(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_relu6(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_leaky_relu(nacre_tensor *x, double slope); /* [0.01] below zero */
+/* The slope below zero is learned: one number, or one for each channel (axis 1) as a tensor [C]; any other shape
+ * broadcasts to x. */
+NACRE_API nacre_tensor *nacre_prelu(nacre_tensor *x, nacre_tensor *slope);
+NACRE_API nacre_tensor *nacre_elu(nacre_tensor *x, double alpha); /* [1], not negative */
+NACRE_API nacre_tensor *nacre_selu(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_celu(nacre_tensor *x, double alpha); /* [1] */
+NACRE_API nacre_tensor *nacre_gelu(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_gelu_tanh(nacre_tensor *x); /* the approximation with tanh, as GPT-2 has it */
+NACRE_API nacre_tensor *nacre_silu(nacre_tensor *x);      /* also called swish */
+NACRE_API nacre_tensor *nacre_mish(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_softplus(nacre_tensor *x, double beta, double threshold); /* [1, 20] */
+NACRE_API nacre_tensor *nacre_sigmoid(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_log_sigmoid(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_hardsigmoid(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_hardswish(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_hardtanh(nacre_tensor *x, double min, double max); /* [-1, 1]; gradient 0 at the bounds */
+NACRE_API nacre_tensor *nacre_clamp(nacre_tensor *x, double min, double max);    /* gradient 1 at the bounds */
+NACRE_API nacre_tensor *nacre_softshrink(nacre_tensor *x, double lambda);        /* [0.5] */
+NACRE_API nacre_tensor *nacre_hardshrink(nacre_tensor *x, double lambda);        /* [0.5] */
+NACRE_API nacre_tensor *nacre_softsign(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_tanhshrink(nacre_tensor *x);
+
+/* ---- functions of two operands ----------------------------------------------------------------------------------- */
+
+NACRE_API nacre_tensor *nacre_pow(nacre_tensor *a, nacre_tensor *b);
+/* NaN where either is; equal operands share the gradient. */
+NACRE_API nacre_tensor *nacre_maximum(nacre_tensor *a, nacre_tensor *b);
+NACRE_API nacre_tensor *nacre_minimum(nacre_tensor *a, nacre_tensor *b);
+/* The remainder with the sign of b (Python's), or of a if `truncated` (C's). Integers divided by 0 give 0. */
+NACRE_API nacre_tensor *nacre_mod(nacre_tensor *a, nacre_tensor *b, bool truncated);
+NACRE_API nacre_tensor *nacre_atan2(nacre_tensor *a, nacre_tensor *b);
+
+/* ---- comparison, logic, choice ----------------------------------------------------------------------------------- */
+
+/* The result is bool and has no gradient. */
+NACRE_API nacre_tensor *nacre_equal(nacre_tensor *a, nacre_tensor *b);
+NACRE_API nacre_tensor *nacre_not_equal(nacre_tensor *a, nacre_tensor *b);
+NACRE_API nacre_tensor *nacre_less(nacre_tensor *a, nacre_tensor *b);
+NACRE_API nacre_tensor *nacre_less_equal(nacre_tensor *a, nacre_tensor *b);
+NACRE_API nacre_tensor *nacre_greater(nacre_tensor *a, nacre_tensor *b);
+NACRE_API nacre_tensor *nacre_greater_equal(nacre_tensor *a, nacre_tensor *b);
+/* Operands of any one type; what is not zero counts as true. */
+NACRE_API nacre_tensor *nacre_logical_and(nacre_tensor *a, nacre_tensor *b);
+NACRE_API nacre_tensor *nacre_logical_or(nacre_tensor *a, nacre_tensor *b);
+NACRE_API nacre_tensor *nacre_logical_xor(nacre_tensor *a, nacre_tensor *b);
+NACRE_API nacre_tensor *nacre_logical_not(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_isnan(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_isinf(nacre_tensor *x);
+NACRE_API nacre_tensor *nacre_isfinite(nacre_tensor *x);
+/* a where the condition (bool) holds, else b; all broadcast. */
+NACRE_API nacre_tensor *nacre_where(nacre_tensor *condition, nacre_tensor *a, nacre_tensor *b);
+/* a + weight (b - a). */
+NACRE_API nacre_tensor *nacre_lerp(nacre_tensor *a, nacre_tensor *b, nacre_tensor *weight);
+
+/* ---- element types ----------------------------------------------------------------------------------------------- */
+
+/* Floats round to nearest even; integers truncate towards zero and saturate, NaN becomes 0; bool is x != 0. */
+NACRE_API nacre_tensor *nacre_cast(nacre_tensor *x, nacre_dtype dtype);
 
 /* ---- shape ------------------------------------------------------------------------------------------------------ */
 

@@ -82,11 +82,14 @@ static void arrive(traversal *walk, nacre_tensor *tensor, nacre_tensor *gradient
     *place = *place ? nacre_add(*place, gradient) : gradient;
 }
 
-/* The rule by way of the operation's expansion into simpler ones. */
+/* The rule by way of the operation's expansion into simpler ones. It works on aliases of the operands, so that the
+ * gradient with regard to one does not include what flows on through another one to what that was made from. */
 static void expand_gradient(nacre_gradient_call *call)
 {
-    nacre_tensor *outputs[NACRE_MAX_OUTPUTS] = {0}, *seeds[NACRE_MAX_OUTPUTS];
-    call->op->expand(call->graph, call->inputs, call->input_count, call->attributes, outputs);
+    nacre_tensor *outputs[NACRE_MAX_OUTPUTS] = {0}, *seeds[NACRE_MAX_OUTPUTS], *aliases[NACRE_MAX_OUTPUTS * 2] = {0};
+    for (int i = 0; i < call->input_count; i++)
+        if (call->inputs[i]) aliases[i] = nacre_reshape(call->inputs[i], nacre_tensor_shape(call->inputs[i]));
+    call->op->expand(call->graph, aliases, call->input_count, call->attributes, outputs);
     int count = 0, wanted = 0;
     for (int i = 0; i < call->output_count; i++) {
         if (!outputs[i] || !call->output_grads[i]) continue;
@@ -95,7 +98,7 @@ static void expand_gradient(nacre_gradient_call *call)
     }
     nacre_tensor *wrt[NACRE_MAX_OUTPUTS * 2], *grads[NACRE_MAX_OUTPUTS * 2];
     for (int i = 0; i < call->input_count; i++)
-        if (call->wanted[i]) wrt[wanted++] = call->inputs[i];
+        if (call->wanted[i]) wrt[wanted++] = aliases[i];
     if (count == 0 || nacre_vjp(outputs, seeds, count, wrt, wanted, grads)) return;
     for (int i = 0, k = 0; i < call->input_count; i++)
         if (call->wanted[i]) call->input_grads[i] = grads[k++];

@@ -178,3 +178,18 @@ nacre_tensor *nacre_neg(nacre_tensor *x)
 {
     return nc_apply1(&nc_op_neg, x, NULL);
 }
+
+nacre_tensor *nacre_add_scalar(nacre_tensor *x, double value)
+{
+    return nacre_add(x, nc_scalar_like(x, value));
+}
+
+nacre_tensor *nacre_mul_scalar(nacre_tensor *x, double value)
+{
+    return nacre_mul(x, nc_scalar_like(x, value));
+}
+
+nacre_tensor *nacre_lerp(nacre_tensor *a, nacre_tensor *b, nacre_tensor *weight)
+{
+    return nacre_add(a, nacre_mul(weight, nacre_sub(b, a)));
+}

@@ -33,6 +33,11 @@ nacre_tensor *nc_scalar_like(nacre_tensor *tensor, double value)
     return nacre_full(nacre_tensor_graph(tensor), nacre_tensor_dtype(tensor), NACRE_SCALAR, value);
 }
 
+nacre_tensor *nc_one_minus(nacre_tensor *x)
+{
+    return x ? nacre_sub(nc_scalar_like(x, 1), x) : NULL;
+}
+
 nacre_tensor *nc_sum_to(nacre_tensor *gradient, nacre_tensor *like)
 {
     nacre_shape from = nacre_tensor_shape(gradient), to = nacre_tensor_shape(like);
@@ -52,6 +57,12 @@ nacre_status nc_shape_same(nacre_shape_call *call)
     call->shapes[0] = nacre_tensor_shape(call->inputs[0]);
     call->dtypes[0] = nacre_tensor_dtype(call->inputs[0]);
     return NACRE_OK;
+}
+
+nacre_status nc_shape_float(nacre_shape_call *call)
+{
+    nacre_status status = nc_need_float(call);
+    return status ? status : nc_shape_same(call);
 }
 
 bool nc_broadcast(nacre_shape *shape, const nacre_shape *other)
@@ -86,6 +97,12 @@ nacre_status nc_shape_broadcast(nacre_shape_call *call)
     call->shapes[0] = shape;
     call->dtypes[0] = dtype;
     return NACRE_OK;
+}
+
+nacre_status nc_shape_float_broadcast(nacre_shape_call *call)
+{
+    nacre_status status = nc_need_float(call);
+    return status ? status : nc_shape_broadcast(call);
 }
 
 nacre_status nc_shape_compare(nacre_shape_call *call)
@@ -167,6 +184,19 @@ void nc_reference_binary(const nacre_call *call, double (*f)(double, double))
         double left = nc_get(a, nc_broadcast_offset(a, index, rank));
         double right = nc_get(b, nc_broadcast_offset(b, index, rank));
         nc_set(y, nc_offset(y, index), f(left, right));
+    } while (nc_next(&y->shape, index));
+}
+
+void nc_reference_elementwise(const nacre_call *call, double (*f)(const double *, const int64_t *))
+{
+    const nacre_view *y = &call->outputs[0];
+    double operands[NACRE_CHAIN_MAX_SOURCES];
+    int64_t index[NACRE_MAX_RANK] = {0};
+    if (nc_count(y) == 0) return;
+    do {
+        for (int i = 0; i < call->input_count; i++)
+            operands[i] = nc_get(&call->inputs[i], nc_broadcast_offset(&call->inputs[i], index, y->shape.rank));
+        nc_set(y, nc_offset(y, index), f(operands, call->attributes));
     } while (nc_next(&y->shape, index));
 }
 

@@ -28,15 +28,18 @@ nacre_tensor *nc_apply3(const nacre_op *op, nacre_tensor *a, nacre_tensor *b, na
 void nc_put_ints(int64_t *words, const int64_t *values, int count, int limit);
 /* A scalar of the tensor's graph and dtype. */
 nacre_tensor *nc_scalar_like(nacre_tensor *tensor, double value);
+nacre_tensor *nc_one_minus(nacre_tensor *x);
 /* Sums a broadcast gradient back to `like`'s shape. */
 nacre_tensor *nc_sum_to(nacre_tensor *gradient, nacre_tensor *like);
 
 /* ---- shape rules ---- */
 
-nacre_status nc_shape_same(nacre_shape_call *call);      /* output 0 like operand 0 */
-nacre_status nc_shape_broadcast(nacre_shape_call *call); /* all operands broadcast, one dtype (NumPy's rules) */
-nacre_status nc_shape_compare(nacre_shape_call *call);   /* the same, result bool */
-nacre_status nc_shape_leaf(nacre_shape_call *call);      /* from the attributes (first, dtype, shape) */
+nacre_status nc_shape_same(nacre_shape_call *call);            /* output 0 like operand 0 */
+nacre_status nc_shape_float(nacre_shape_call *call);           /* the same, which must be of a floating type */
+nacre_status nc_shape_broadcast(nacre_shape_call *call);       /* all operands broadcast, one dtype (NumPy's rules) */
+nacre_status nc_shape_float_broadcast(nacre_shape_call *call); /* the same, a floating one */
+nacre_status nc_shape_compare(nacre_shape_call *call);         /* the same, any, result bool */
+nacre_status nc_shape_leaf(nacre_shape_call *call);            /* from the attributes (first, dtype, shape) */
 /* Operand 0 must be of a floating type. */
 nacre_status nc_need_float(nacre_shape_call *call);
 /* All operands that are there must be of operand 0's type. */
@@ -95,6 +98,8 @@ static inline int64_t nc_count(const nacre_view *view)
 /* output 0 = f(operands), element by element with broadcasting. */
 void nc_reference_unary(const nacre_call *call, double (*f)(double x));
 void nc_reference_binary(const nacre_call *call, double (*f)(double a, double b));
+/* The same for one to three operands and a function of the attributes too. */
+void nc_reference_elementwise(const nacre_call *call, double (*f)(const double *operands, const int64_t *attributes));
 /* output 0 = operand 0, element by element, whatever the strides and dtypes. */
 void nc_reference_copy(const nacre_call *call);
 
