@@ -41,6 +41,15 @@ NACRE_API bool nacre_is_utf8(const void *bytes, size_t size);
  * "0x10", "nan", "1 " and what a double cannot hold. */
 NACRE_API bool nacre_parse_number(const char *text, double *value);
 
+/* A name with a value, where a file leaves the names open: parameters of a model, figures to reach. A NULL name ends a
+ * list of them. */
+typedef struct nacre_setting {
+    const char *name;
+    const char *text; /* as written */
+    bool is_number;
+    double number;
+} nacre_setting;
+
 /* ---- pools ------------------------------------------------------------------------------------------------------ */
 
 /* Memory that is freed all at once. Zero-initialise but for the context. */

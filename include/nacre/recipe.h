@@ -32,14 +32,6 @@
 extern "C" {
 #endif
 
-/* A name with a value, where the recipe leaves the names open: parameters of a model, figures to reach. */
-typedef struct nacre_setting {
-    const char *name; /* NULL ends a list */
-    const char *text; /* as written */
-    bool is_number;
-    double number;
-} nacre_setting;
-
 /* Everything belongs to the recipe and may be read, not written: nacre_recipe_set changes it. Texts that are not given
  * are NULL. Lists of texts end with NULL and are themselves NULL if not given. */
 typedef struct nacre_recipe {
@@ -76,7 +68,8 @@ typedef struct nacre_recipe {
             int64_t patience;
             double min_delta;
         } early_stopping;
-        const char *loss, *device; /* "cpu", "reference" */
+        const char *loss;   /* "cross_entropy", "mse", "l1", "huber", "smooth_l1", "bce_with_logits" (nn.h) */
+        const char *device; /* "cpu", "reference" */
         const char *const *metrics;
     } training;
     struct {

@@ -360,10 +360,10 @@ static void bombs_are_refused(void)
 
 static void users_fail_in_the_same_manner(void)
 {
-    nacre_recipe *r = parse("data: {source: x}\nmodel: {zoo: x}\ntraining:\n  loss: mean\n", NULL);
+    nacre_recipe *r = parse("data: {source: x}\nmodel: {zoo: x}\ntraining:\n  loss: mse\n", NULL);
     NC_REQUIRE(r);
     nacre_recipe_fail(r, "training.loss", NACRE_ERROR_NOT_FOUND, "cannot be '%s'", r->training.loss);
-    NC_CHECK_FAILED(ctx, NACRE_ERROR_NOT_FOUND, "recipes/a.yaml:4: 'training.loss' cannot be 'mean'");
+    NC_CHECK_FAILED(ctx, NACRE_ERROR_NOT_FOUND, "recipes/a.yaml:4: 'training.loss' cannot be 'mse'");
     nacre_recipe_fail(r, "training.epochs", NACRE_ERROR_ARGUMENT, "is too large");
     NC_CHECK_FAILED(ctx, NACRE_ERROR_ARGUMENT, "recipes/a.yaml: 'training.epochs' is too large");
     nacre_recipe_destroy(r);
