@@ -10,6 +10,11 @@
     X(nc_conv_kernel_##isa)                                                                                            \
     X(nc_conv_backward_data_kernel_##isa)                                                                              \
     X(nc_conv_backward_weight_kernel_##isa)                                                                            \
+    X(nc_relayout_kernel_##isa)                                                                                        \
+    X(nc_max_pool_kernel_##isa)                                                                                        \
+    X(nc_max_pool_backward_kernel_##isa)                                                                               \
+    X(nc_avg_pool_kernel_##isa)                                                                                        \
+    X(nc_avg_pool_backward_kernel_##isa)                                                                               \
     X(nc_elementwise_kernel_fused_##isa)                                                                               \
     NC_ELEMENTWISE_TABLE(ELEMENTWISE, X, isa)
 

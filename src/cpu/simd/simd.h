@@ -193,6 +193,15 @@ NC_COMPARE(nc_equal, ==, _CMP_EQ_OQ)
 NC_COMPARE(nc_unequal, !=, _CMP_NEQ_UQ)
 #undef NC_COMPARE
 
+NC_ALWAYS_INLINE nc_mask nc_equali(nc_veci a, nc_veci b)
+{
+#if defined(NC_ISA_avx512)
+    return _mm512_cmpeq_epi32_mask((__m512i)a, (__m512i)b);
+#else
+    return a == b;
+#endif
+}
+
 /* Lane by lane: mask ? a : b. */
 NC_ALWAYS_INLINE nc_vec nc_select(nc_mask mask, nc_vec a, nc_vec b)
 {
