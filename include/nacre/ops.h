@@ -184,6 +184,27 @@ NACRE_API nacre_tensor *nacre_avg_pool(nacre_tensor *x, const nacre_pool_options
 NACRE_API nacre_tensor *nacre_adaptive_avg_pool(nacre_tensor *x, const int64_t *size);
 NACRE_API nacre_tensor *nacre_adaptive_max_pool(nacre_tensor *x, const int64_t *size); /* siblings as nacre_max_pool */
 
+/* ---- normalisation ---------------------------------------------------------------------------------------------- */
+
+/* Weights and biases may be NULL; epsilon is added to the variance (usually 1e-5). Siblings 1 and 2 are mean and biased
+ * variance of what was normalised together (of nacre_rms_norm_with: 1, the mean square). */
+
+/* Training: x [N, C, ...] by its own statistics [C], weight and bias [C]. */
+NACRE_API nacre_tensor *nacre_batch_norm_with(nacre_tensor *x, nacre_tensor *weight, nacre_tensor *bias,
+                                              double epsilon);
+/* Evaluation: by given statistics [C]. */
+NACRE_API nacre_tensor *nacre_batch_norm_inference(nacre_tensor *x, nacre_tensor *mean, nacre_tensor *var,
+                                                   nacre_tensor *weight, nacre_tensor *bias, double epsilon);
+/* Over the last `axes` axes, whose shape weight and bias have. */
+NACRE_API nacre_tensor *nacre_layer_norm_with(nacre_tensor *x, int axes, nacre_tensor *weight, nacre_tensor *bias,
+                                              double epsilon);
+NACRE_API nacre_tensor *nacre_rms_norm_with(nacre_tensor *x, int axes, nacre_tensor *weight, double epsilon);
+/* x [N, C, ...] by statistics [N, groups], weight and bias [C]; instance: one group per channel. */
+NACRE_API nacre_tensor *nacre_group_norm_with(nacre_tensor *x, int64_t groups, nacre_tensor *weight, nacre_tensor *bias,
+                                              double epsilon);
+NACRE_API nacre_tensor *nacre_instance_norm_with(nacre_tensor *x, nacre_tensor *weight, nacre_tensor *bias,
+                                                 double epsilon);
+
 /* ---- probabilities and losses ----------------------------------------------------------------------------------- */
 
 NACRE_API nacre_tensor *nacre_softmax(nacre_tensor *x, int axis);
