@@ -1,6 +1,182 @@
-/* train.h */
-#include <nacre/nacre.h> /* before the guard: it includes this header */
+/* train.h - fitting a model: optimizers, schedules, the loop, checkpoints, evaluation.
+ *
+ *     nacre_fit_options fit = {.model = model, .build = lenet, .train = train, .validation = validation,
+ *                              .transforms = transforms, .optimizer = {.kind = NACRE_OPTIMIZER_ADAMW},
+ *                              .learning_rate = 1e-3, .epochs = 10, .batch_size = 128};
+ *     nacre_fit_result result;
+ *     if (nacre_fit(ctx, &fit, &result)) fprintf(stderr, "%s\n", nacre_message(ctx));
+ *
+ * A whole training step - forward, backward, update - is one graph and one plan. The run is a pure function of the
+ * options: the number of loader workers does not change a bit, and a run that was killed and resumed ends with the
+ * bits of the run that was not.
+ */
 #ifndef NACRE_TRAIN_H
 #define NACRE_TRAIN_H
+
+#include <nacre/data.h>
+#include <nacre/metrics.h>
+#include <nacre/nn.h>
+#include <nacre/safetensors.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A model as a function: builds the graph from inputs and returns the outputs (logits for classes). */
+typedef nacre_tensor *nacre_model_function(void *user, nacre_scope scope, nacre_tensor *const *inputs, int input_count);
+
+/* ---- optimizers ------------------------------------------------------------------------------------------------- */
+
+typedef enum nacre_optimizer_kind {
+    NACRE_OPTIMIZER_SGD,
+    NACRE_OPTIMIZER_ADAM,
+    NACRE_OPTIMIZER_ADAMW
+} nacre_optimizer_kind;
+
+/* Zero means the usual default of each: momentum 0, betas (0.9, 0.999), eps 1e-8. weight_decay is L2 in the gradient
+ * for SGD and Adam, decoupled for AdamW (Loshchilov and Hutter 2019); 0 is none. */
+typedef struct nacre_optimizer {
+    nacre_optimizer_kind kind;
+    double momentum, dampening;
+    bool nesterov;
+    double beta1, beta2, eps, weight_decay;
+    double clip_norm; /* > 0: gradients are scaled by min(1, clip_norm / (global norm + 1e-6)) */
+} nacre_optimizer;
+
+/* Appends the gradients of `loss` for all parameters of the model and one fused update to the graph. `learning_rate`
+ * (f32) and `step` (i64, from 1) are scalar inputs. A step whose loss (or, with clipping, gradient norm) is not finite
+ * changes nothing. Moments live in the model as state entries "optimizer.exp_avg.fc1.weight". */
+NACRE_API nacre_status nacre_minimise(nacre_tensor *loss, nacre_model *model, const nacre_optimizer *optimizer,
+                                      nacre_tensor *learning_rate, nacre_tensor *step);
+/* The two halves, for accumulation: gradients are added up in state entries "gradient.fc1.weight" ... */
+NACRE_API nacre_status nacre_accumulate_gradients(nacre_tensor *loss, nacre_model *model);
+/* ... and used, times `scale` (a scalar f32 input: 1 / samples), and cleared. */
+NACRE_API nacre_status nacre_apply_gradients(nacre_graph *graph, nacre_model *model, const nacre_optimizer *optimizer,
+                                             nacre_tensor *learning_rate, nacre_tensor *step, nacre_tensor *scale);
+
+/* ---- schedules --------------------------------------------------------------------------------------------------- */
+
+typedef enum nacre_schedule_kind {
+    NACRE_SCHEDULE_CONSTANT,
+    NACRE_SCHEDULE_STEP,
+    NACRE_SCHEDULE_COSINE
+} nacre_schedule_kind;
+
+/* A pure function of the step and the run's length, in optimizer steps from 0. */
+typedef struct nacre_schedule {
+    nacre_schedule_kind kind;
+    double base;          /* the learning rate that the rest is relative to */
+    int64_t warmup_steps; /* linear from base / (warmup_steps + 1) up to base */
+    int64_t step_size;    /* STEP: times gamma every so many steps */
+    double gamma;         /* STEP: 0: 0.1 */
+    double min_rate;      /* COSINE: end value; Loshchilov and Hutter 2017 without restarts */
+} nacre_schedule;
+NACRE_API double nacre_schedule_rate(const nacre_schedule *schedule, int64_t step, int64_t total_steps);
+
+/* ---- losses by name -----------------------------------------------------------------------------------------------
+ */
+
+/* "cross_entropy" (targets: class ids), "mse", "l1", "huber", "bce_with_logits" (targets: numbers). */
+NACRE_API bool nacre_loss_exists(const char *name);
+NACRE_API nacre_tensor *nacre_loss(const char *name, nacre_tensor *outputs, nacre_tensor *targets,
+                                   double label_smoothing);
+extern NACRE_API const char *const nacre_loss_names[]; /* ended by NULL */
+
+/* ---- evaluating ----------------------------------------------------------------------------------------------------
+ */
+
+typedef struct nacre_evaluate_options {
+    nacre_model *model;
+    nacre_model_function *build;
+    void *user;
+    nacre_dataset *dataset;
+    const nacre_transforms *transforms;
+    int64_t batch_size; /* 0: 256 */
+    int workers;
+    const char *loss;           /* NULL: cross_entropy where the data has labels, else mse */
+    const char *const *metrics; /* ended by NULL; NULL: accuracy for classes, rmse for values */
+    /* Called for each batch with the outputs [count, columns]; NULL: not wanted. A failure stops. */
+    nacre_status (*visit)(void *user, const nacre_batch *batch, const float *outputs, int64_t columns);
+    void *visit_user;
+} nacre_evaluate_options;
+
+typedef struct nacre_evaluation {
+    double loss;
+    nacre_metrics *metrics; /* the caller's: nacre_metrics_destroy */
+    int64_t samples;
+    double seconds;
+} nacre_evaluation;
+NACRE_API nacre_status nacre_evaluate(nacre_context *context, const nacre_evaluate_options *options,
+                                      nacre_evaluation *result);
+
+/* ---- fitting --------------------------------------------------------------------------------------------------------
+ */
+
+/* What a listener hears: after each optimizer step, when validation goes on, and at the end of each epoch. */
+typedef struct nacre_fit_event {
+    enum { NACRE_FIT_STEP, NACRE_FIT_VALIDATION, NACRE_FIT_EPOCH } kind;
+    int64_t epoch, epochs;  /* from 1 */
+    int64_t batch, batches; /* done in this epoch */
+    int64_t samples;        /* done in this epoch */
+    int64_t step;           /* optimizer steps in the whole run */
+    double learning_rate;
+    double train_loss;                  /* running mean of the epoch */
+    nacre_metrics *train;               /* running, of the epoch */
+    const nacre_evaluation *validation; /* EPOCH: NULL without validation data */
+    bool best;                          /* EPOCH: the best so far */
+    double epoch_seconds, wait_seconds; /* time, and how much of it was waiting for data */
+} nacre_fit_event;
+
+typedef struct nacre_fit_options {
+    nacre_model *model; /* may be empty: parameters are made from `seed` */
+    nacre_model_function *build;
+    void *user;
+    nacre_dataset *train, *validation;  /* validation NULL: the last weights are the best */
+    const nacre_transforms *transforms; /* fitted; the same for both */
+    int workers, prefetch;
+    bool no_shuffle, drop_last;
+
+    nacre_optimizer optimizer;
+    nacre_schedule schedule;
+    int64_t epochs, batch_size; /* 0: 1 epoch, 64 samples */
+    int64_t accumulate;         /* samples per update, a multiple of batch_size; 0: batch_size */
+    const char *loss;           /* as in nacre_evaluate_options */
+    double label_smoothing;
+    const char *const *metrics; /* the first decides what is best, else the loss */
+    int64_t patience;           /* epochs without improvement before stopping; 0: never */
+    double min_delta;           /* what counts as improvement */
+    uint64_t seed;
+
+    /* Files. `folder` NULL: none are written. Otherwise model.safetensors (best so far, with `metadata`),
+     * last.safetensors (everything that resuming needs) after each epoch and every `checkpoint_every` steps (0: epochs
+     * only), log.jsonl. A second run in the same folder is refused. */
+    const char *folder;
+    int64_t checkpoint_every;
+    bool resume;
+    const nacre_text_pair *metadata;
+    int metadata_count;
+
+    /* Returning false stops after this step, as if killed there: a checkpoint is written first. */
+    bool (*listen)(void *user, const nacre_fit_event *event);
+    void *listen_user;
+} nacre_fit_options;
+
+typedef struct nacre_fit_result {
+    int64_t epochs, steps;        /* done in all, resumed ones counted */
+    int64_t best_epoch;           /* from 1 */
+    double best_value;            /* of the metric that decides */
+    double train_loss;            /* of the last epoch */
+    double seconds, wait_seconds; /* of this process */
+    bool stopped_early, cancelled;
+} nacre_fit_result;
+
+/* Trains; the model holds the best weights afterwards. A loss that is not finite stops the run with
+ * NACRE_ERROR_NUMERIC and names epoch, batch and the first layer whose output is not finite; weights and files stay as
+ * they were before that step. */
+NACRE_API nacre_status nacre_fit(nacre_context *context, const nacre_fit_options *options, nacre_fit_result *result);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
