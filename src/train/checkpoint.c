@@ -26,8 +26,8 @@ static const char STATE_KEY[] = "nacre.run";
 static void print_identity(nacre_buffer *text, const nacre_fit_options *options)
 {
     nacre_buffer_print(text, "seed %llu, batch size %lld, accumulate %lld, %lld samples",
-                       (unsigned long long)options->seed, (long long)options->batch_size, (long long)options->accumulate,
-                       (long long)nacre_dataset_count(options->train));
+                       (unsigned long long)options->seed, (long long)options->batch_size,
+                       (long long)options->accumulate, (long long)nacre_dataset_count(options->train));
 }
 
 static char *checkpoint_path(nacre_context *context, const nacre_fit_options *options)
@@ -39,7 +39,7 @@ static char *checkpoint_path(nacre_context *context, const nacre_fit_options *op
 static void print_state(nacre_buffer *text, const nc_run_state *state)
 {
 #define PRINT_WHOLE(field) nacre_buffer_print(text, "\"%s\": \"%lld\", ", #field, (long long)state->field);
-#define PRINT_REAL(field) nacre_buffer_print(text, "\"%s\": \"%a\", ", #field, state->field);
+#define PRINT_REAL(field)  nacre_buffer_print(text, "\"%s\": \"%a\", ", #field, state->field);
     RUN_FIELDS(PRINT_WHOLE, PRINT_REAL)
 #undef PRINT_WHOLE
 #undef PRINT_REAL
@@ -77,10 +77,9 @@ static nacre_status read_state(nacre_context *context, const nacre_fit_options *
                                const char *json, nc_run_state *state)
 {
     cJSON *object = json ? cJSON_Parse(json) : NULL;
-    if (!object)
-        return nacre_fail(context, NACRE_ERROR_FORMAT, "%s: is not a checkpoint of a training run", path);
+    if (!object) return nacre_fail(context, NACRE_ERROR_FORMAT, "%s: is not a checkpoint of a training run", path);
 #define READ_WHOLE(field) state->field = strtoll(text_of(object, #field), NULL, 10);
-#define READ_REAL(field) state->field = strtod(text_of(object, #field), NULL);
+#define READ_REAL(field)  state->field = strtod(text_of(object, #field), NULL);
     RUN_FIELDS(READ_WHOLE, READ_REAL)
 #undef READ_WHOLE
 #undef READ_REAL

@@ -202,8 +202,7 @@ static nacre_fit_event describe(const fit *fit)
                              .train_loss = nacre_mean_value(&fit->state.loss),
                              .train = fit->scores.metrics,
                              .epoch_seconds = nacre_seconds() - fit->epoch_start,
-                             .wait_seconds =
-                                 nacre_loader_statistics(fit->loader).wait_seconds - fit->wait_before};
+                             .wait_seconds = nacre_loader_statistics(fit->loader).wait_seconds - fit->wait_before};
 }
 
 static void tell(fit *fit, const nacre_fit_event *event)
@@ -293,9 +292,10 @@ static nacre_status check_options(fit *fit)
         return nacre_fail(context, NACRE_ERROR_ARGUMENT, "\"%s\" has no training samples",
                           nacre_dataset_name(options->train));
     if (options->epochs < 0 || options->batch_size < 0 || options->accumulate % options->batch_size)
-        return nacre_fail(context, NACRE_ERROR_ARGUMENT,
-                          "epochs and batch_size must be positive and accumulate (%lld) a multiple of batch_size (%lld)",
-                          (long long)options->accumulate, (long long)options->batch_size);
+        return nacre_fail(
+            context, NACRE_ERROR_ARGUMENT,
+            "epochs and batch_size must be positive and accumulate (%lld) a multiple of batch_size (%lld)",
+            (long long)options->accumulate, (long long)options->batch_size);
     if (options->loss && !nacre_loss_exists(options->loss)) {
         const char *near = nacre_nearest(options->loss, nacre_loss_names);
         return nacre_fail(context, NACRE_ERROR_ARGUMENT, "there is no loss \"%s\"%s%s%s", options->loss,
@@ -354,10 +354,8 @@ nacre_status nacre_fit(nacre_context *context, const nacre_fit_options *options,
 {
     nacre_fit_result unwanted;
     if (!context || !options) return NACRE_ERROR_ARGUMENT;
-    fit fit = {.context = context,
-               .options = *options,
-               .result = result ? result : &unwanted,
-               .start = nacre_seconds()};
+    fit fit = {
+        .context = context, .options = *options, .result = result ? result : &unwanted, .start = nacre_seconds()};
     *fit.result = (nacre_fit_result){0};
     nacre_status status = begin(&fit);
     int64_t patience = options->patience;
