@@ -217,6 +217,32 @@ NACRE_API nacre_tensor *nacre_log_softmax(nacre_tensor *x, int axis);
 NACRE_API nacre_tensor *nacre_cross_entropy_with(nacre_tensor *logits, nacre_tensor *target, nacre_tensor *weight,
                                                  double label_smoothing, int64_t ignore_index);
 
+/* ---- optimizer updates ------------------------------------------------------------------------------------------- */
+
+/* All parameters of one update. `scale` (a scalar, or NULL for 1) multiplies the gradients; where it is 0 nothing
+ * changes. `step` (i64) counts from 1. */
+typedef struct nacre_update_operands {
+    int count;
+    nacre_tensor *const *weights, *const *gradients;
+    nacre_tensor *const *state; /* moments per weight: SGD's momentum buffer if momentum != 0; Adam's two */
+    nacre_tensor *learning_rate, *step, *scale;
+} nacre_update_operands;
+
+/* Zero means: no momentum, betas (0.9, 0.999), eps 1e-8, no weight decay. */
+typedef struct nacre_update_options {
+    double momentum, dampening;
+    bool nesterov;
+    double beta1, beta2, eps, weight_decay;
+} nacre_update_options;
+
+/* One node each, whose result is only a token to order by. Formulas: `nacre op sgd`, `nacre op adam`. */
+NACRE_API nacre_tensor *nacre_sgd_update(const nacre_update_operands *operands, const nacre_update_options *options);
+NACRE_API nacre_tensor *nacre_adam_update(const nacre_update_operands *operands, const nacre_update_options *options);
+NACRE_API nacre_tensor *nacre_adamw_update(const nacre_update_operands *operands, const nacre_update_options *options);
+/* The Euclidean norm of all elements of all tensors, and min(1, largest / (norm + 1e-6)). */
+NACRE_API nacre_tensor *nacre_global_norm(nacre_tensor *const *tensors, int count);
+NACRE_API nacre_tensor *nacre_clip_coefficient(nacre_tensor *norm, double largest);
+
 /* ---- state ------------------------------------------------------------------------------------------------------ */
 
 /* `target` is a model entry (nacre_model_tensor). Nodes built before see the old value, nodes built after the new. */
