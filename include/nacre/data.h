@@ -18,10 +18,10 @@
  * Ownership: every create, open, split, subset and parse returns something to destroy; views and loaders keep what
  * they look at alive. Errors: NULL or a status, the context has the message.
  */
-#include <nacre/nacre.h> /* before the guard: it includes this header */
 #ifndef NACRE_DATA_H
 #define NACRE_DATA_H
 
+#include <nacre/base.h>
 #include <nacre/image.h>
 #include <nacre/io.h>
 

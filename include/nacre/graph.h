@@ -17,10 +17,10 @@
  * the order in which they were built; a node that changes state (assignments, optimizer updates, running
  * statistics) is seen by the nodes built after it and not by those built before.
  */
-#include <nacre/nacre.h> /* before the guard: it includes this header */
 #ifndef NACRE_GRAPH_H
 #define NACRE_GRAPH_H
 
+#include <nacre/base.h>
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -7,10 +7,10 @@
  *     if (nacre_image_read(ctx, "cat.jpg", 3, &picture) == NACRE_OK) ...   // pixels: u8[3, height, width]
  *     nacre_image_release(ctx, &picture);
  */
-#include <nacre/nacre.h> /* before the guard: it includes this header */
 #ifndef NACRE_IMAGE_H
 #define NACRE_IMAGE_H
 
+#include <nacre/base.h>
 #include <nacre/io.h>
 
 #ifdef __cplusplus

@@ -2,10 +2,10 @@
  *
  * Nothing is lost: files are written to a temporary name beside the target, synced and renamed.
  */
-#include <nacre/nacre.h> /* before the guard: it includes this header */
 #ifndef NACRE_IO_H
 #define NACRE_IO_H
 
+#include <nacre/base.h>
 #ifdef __cplusplus
 extern "C" {
 #endif

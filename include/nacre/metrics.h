@@ -14,10 +14,10 @@
  * a count. A figure that is not defined (nothing was added; the area under the curve with one class only) is NaN.
  * Definitions and edge cases are those of scikit-learn unless said otherwise.
  */
-#include <nacre/nacre.h> /* before the guard: it includes this header */
 #ifndef NACRE_METRICS_H
 #define NACRE_METRICS_H
 
+#include <nacre/base.h>
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -22,10 +22,10 @@
  * file and line, what was expected and what is there. YAML 1.1 as libyaml reads it, without anchors, aliases and tags;
  * one document of at most 1 MiB.
  */
-#include <nacre/nacre.h> /* before the guard: it includes this header */
 #ifndef NACRE_RECIPE_H
 #define NACRE_RECIPE_H
 
+#include <nacre/base.h>
 #include <nacre/io.h>
 
 #ifdef __cplusplus

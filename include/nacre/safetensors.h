@@ -8,10 +8,10 @@
  * Files are not believed: every length, offset, shape and name is checked when a file is opened, and the tensors must
  * cover the data without overlap or hole. What opens can be read without further checks.
  */
-#include <nacre/nacre.h> /* before the guard: it includes this header */
 #ifndef NACRE_SAFETENSORS_H
 #define NACRE_SAFETENSORS_H
 
+#include <nacre/base.h>
 #ifdef __cplusplus
 extern "C" {
 #endif

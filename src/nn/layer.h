@@ -2,6 +2,7 @@
 #ifndef NC_NN_LAYER_H
 #define NC_NN_LAYER_H
 
+#include <nacre/backend.h> /* nacre_tensor_sibling */
 #include <nacre/nn.h>
 
 #include <math.h>

@@ -41,7 +41,7 @@ nacre_status nacre_evaluate(nacre_context *context, const nacre_evaluate_options
         while (nacre_check(context) == NACRE_OK && (batch = nacre_loader_next(run.loader)))
             if (take_batch(&run, batch)) break;
     if (nacre_check(context) == NACRE_OK) {
-        *result = (nacre_evaluation){.loss = nacre_mean_value(&run.scores.loss),
+        *result = (nacre_evaluation){.loss = nacre_running_mean_value(&run.scores.loss),
                                      .metrics = run.scores.metrics,
                                      .samples = nacre_dataset_count(options->dataset),
                                      .seconds = nacre_seconds() - start};

@@ -17,7 +17,7 @@ nacre_status nc_scores_add(nc_scores *scores, nacre_context *context, const nc_s
                            const char *const *metric_names, const nacre_batch *batch)
 {
     int64_t values = nacre_tensor_count(step->outputs);
-    nacre_mean_add(&scores->loss, nacre_read_scalar(step->loss), (double)batch->count);
+    nacre_running_mean_add(&scores->loss, nacre_read_scalar(step->loss), (double)batch->count);
     if (!reserve(scores, context, values) || nacre_read(step->outputs, scores->outputs, sizeof(float) * (size_t)values))
         return nacre_check(context);
     if (!scores->metrics) {
@@ -31,7 +31,7 @@ nacre_status nc_scores_add(nc_scores *scores, nacre_context *context, const nc_s
 
 void nc_scores_clear(nc_scores *scores)
 {
-    scores->loss = (nacre_mean){0};
+    scores->loss = (nacre_running_mean){0};
     nacre_metrics_clear(scores->metrics);
 }
 

@@ -47,7 +47,7 @@ int nc_count_names(const char *const *names);
 /* ---- what a pass over the data adds up ---- */
 
 typedef struct nc_scores {
-    nacre_mean loss;
+    nacre_running_mean loss;
     nacre_metrics *metrics; /* made with the first batch, when the outputs are known */
     float *outputs;         /* of the last batch */
     int64_t capacity;
@@ -70,7 +70,7 @@ typedef struct nc_run_state {
     int64_t step;         /* optimizer steps */
     int64_t best_epoch, bad_epochs;
     double best_value; /* NaN: none yet */
-    nacre_mean loss;   /* of the epoch so far */
+    nacre_running_mean loss;   /* of the epoch so far */
     double seconds;    /* of all processes before */
 } nc_run_state;
 
