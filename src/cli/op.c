@@ -84,7 +84,7 @@ static nc_exit describe(nc_call *call, const nacre_op *op)
 static void print_line(void *user, const nacre_check_line *line)
 {
     const bool *quiet = user;
-    if (*quiet && line->passed) return;
+    if (*quiet && (line->passed || line->refusal)) return;
     if (line->refusal) {
         printf("  %-6s  %-24s %-20s %s\n", "-", line->what, line->variant, line->refusal);
         return;
