@@ -13,12 +13,13 @@ static inline double nc_tolerance(nacre_dtype dtype)
 }
 
 /* The largest error of `count` elements relative to the larger of the expected element and the root mean square of
- * all: where a sum cancels, its rounding is that of its terms. Infinite where one side alone is not finite. */
+ * all (1 if all are zero): where a sum cancels, its rounding is that of its terms. Infinite where only one side is not
+ * finite. */
 static inline double nc_furthest(nacre_dtype dtype, const void *got, const double *expected, int64_t count)
 {
     double squares = 0, furthest = 0;
     for (int64_t i = 0; i < count; i++) squares += expected[i] * expected[i];
-    double scale = sqrt(squares / (double)(count > 0 ? count : 1));
+    double scale = squares > 0 ? sqrt(squares / (double)count) : 1;
     for (int64_t i = 0; i < count; i++) {
         double value = nacre_dtype_load(dtype, got, i), error = fabs(value - expected[i]);
         if (value == expected[i] || (isnan(value) && isnan(expected[i]))) continue;

@@ -7,6 +7,7 @@ in turn and gives the second derivatives "<case>.dd<operand>". The file's metada
 attributes ("conv stride=2"), so one test walks every case without knowing any of them.
 """
 import inspect
+import keyword
 import math
 import zlib
 
@@ -35,6 +36,7 @@ def parse(line, rng):
     operands, attributes, kept = {}, {}, [name]
     for word in words:
         key, _, value = word.partition("=")
+        key = key + "_" if keyword.iskeyword(key) else key
         kind = parameters[key].kind if key in parameters else inspect.Parameter.VAR_POSITIONAL
         if kind == inspect.Parameter.KEYWORD_ONLY:
             attributes[key] = attribute(value)
@@ -93,12 +95,14 @@ UNARY = {
     "ceil": torch.ceil, "round": torch.round, "sigmoid": torch.sigmoid, "relu": F.relu, "relu6": F.relu6,
     "silu": F.silu, "mish": F.mish, "softsign": F.softsign, "selu": F.selu, "hardswish": F.hardswish,
     "hardsigmoid": lambda x: torch.clamp(x / 6 + 0.5, 0, 1), "hardtanh": F.hardtanh, "log_sigmoid": F.logsigmoid, "tanhshrink": F.tanhshrink,
-    "isnan": torch.isnan,
+    "isnan": torch.isnan, "isinf": torch.isinf, "isfinite": torch.isfinite, "logical_not": torch.logical_not,
 }
 BINARY = {
     "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div, "pow": torch.pow,
     "maximum": torch.maximum, "minimum": torch.minimum, "atan2": torch.atan2,
-    "equal": torch.eq, "less": torch.lt, "less_equal": torch.le, "greater": torch.gt,
+    "equal": torch.eq, "not_equal": torch.ne, "less": torch.lt, "less_equal": torch.le, "greater": torch.gt,
+    "greater_equal": torch.ge, "logical_and": torch.logical_and, "logical_or": torch.logical_or,
+    "logical_xor": torch.logical_xor,
 }
 
 
@@ -130,8 +134,8 @@ def celu(x, *, alpha=1.0):
 
 
 @operation
-def softplus(x, *, beta=1.0):
-    return F.softplus(x, beta)
+def softplus(x, *, beta=1.0, threshold=20.0):
+    return F.softplus(x, beta, threshold)
 
 
 @operation
@@ -141,7 +145,22 @@ def gelu(x, *, approximate="none"):
 
 @operation
 def prelu(x, slope):
-    return F.prelu(x, slope)
+    return torch.where(x > 0, x, slope * x)
+
+
+@operation
+def softshrink(x, *, lambda_=0.5):
+    return F.softshrink(x, lambda_)
+
+
+@operation
+def hardshrink(x, *, lambda_=0.5):
+    return F.hardshrink(x, lambda_)
+
+
+@operation
+def mod(a, b, *, truncated=False):
+    return torch.fmod(a, b) if truncated else torch.remainder(a, b)
 
 
 @operation
@@ -335,14 +354,29 @@ def interpolate(x, *, size, mode="nearest", align_corners=False):
 
 # ---- normalisation, softmax, losses, attention ------------------------------------------------------------------
 
+def with_moments(y, x, axes):
+    """Mean and variance are results too, but not ones that gradients come from."""
+    x = x.detach()
+    return {"y": y, "mean": x.mean(axes), "var": x.var(axes, correction=0)}
+
+
 @operation
-def batch_norm(x, weight, bias, *, epsilon=1e-5):
-    return F.batch_norm(x, None, None, weight, bias, True, 0.0, epsilon)
+def batch_norm(x, weight=None, bias=None, *, epsilon=1e-5):
+    axes = [axis for axis in range(x.dim()) if axis != 1]
+    return with_moments(F.batch_norm(x, None, None, weight, bias, True, 0.0, epsilon), x, axes)
+
+
+@operation
+def batch_norm_inference(x, mean, var, weight=None, bias=None, *, epsilon=1e-5):
+    along = [1, -1] + [1] * (x.dim() - 2)  # F.batch_norm has no gradient with respect to mean and variance
+    y = (x - mean.view(along)) / torch.sqrt(var.view(along) + epsilon)
+    return y if weight is None else y * weight.view(along) + bias.view(along)
 
 
 @operation
 def layer_norm(x, weight=None, bias=None, *, axes=1, epsilon=1e-5):
-    return F.layer_norm(x, x.shape[x.dim() - axes:], weight, bias, epsilon)
+    y = F.layer_norm(x, x.shape[x.dim() - axes:], weight, bias, epsilon)
+    return with_moments(y, x, tuple(range(x.dim() - axes, x.dim())))
 
 
 @operation
@@ -352,12 +386,8 @@ def rms_norm(x, weight=None, *, axes=1, epsilon=1e-5):
 
 @operation
 def group_norm(x, weight=None, bias=None, *, groups, epsilon=1e-5):
-    return F.group_norm(x, groups, weight, bias, epsilon)
-
-
-@operation
-def instance_norm(x, weight=None, bias=None, *, epsilon=1e-5):
-    return F.instance_norm(x, None, None, weight, bias, True, 0.0, epsilon)
+    return with_moments(F.group_norm(x, groups, weight, bias, epsilon), x.unflatten(1, (groups, -1)),
+                        tuple(range(2, x.dim() + 1)))
 
 
 @operation
@@ -371,9 +401,14 @@ def log_softmax(x, *, axis=-1):
 
 
 @operation
-def cross_entropy(logits, target, weight=None, *, label_smoothing=0.0, ignore_index=-100, reduction="mean"):
-    return F.cross_entropy(logits, target, weight, ignore_index=ignore_index, reduction=reduction,
+def cross_entropy(logits, target, weight=None, *, label_smoothing=0.0, ignore_index=-100):
+    weight = None if weight is None else weight.detach()
+    loss = F.cross_entropy(logits, target, weight, ignore_index=ignore_index, reduction="none",
                            label_smoothing=label_smoothing)
+    counted = target != ignore_index
+    weights = torch.ones(logits.shape[1], dtype=logits.dtype) if weight is None else weight
+    return {"loss": loss, "logsumexp": logits.detach().logsumexp(1),
+            "counted": counted * weights[target.clamp(0, logits.shape[1] - 1)]}
 
 
 @operation
@@ -443,8 +478,10 @@ cases("norm", """
     group_norm x=3x6x4 weight=6 bias=6 groups=3
     group_norm x=2x4x3x3 weight=4 bias=4 groups=2
     group_norm x=2x4x3x3 groups=1
-    instance_norm x=2x3x7 weight=3 bias=3
-    instance_norm x=2x3x4x5
+    group_norm x=2x3x4x5 weight=3 bias=3 groups=3
+    batch_norm x=3x4x5
+    batch_norm_inference x=4x3x3x4 mean=3 var=3@0.5..2 weight=3 bias=3
+    batch_norm_inference x=4x3 mean=3 var=3@0.5..2 epsilon=0.01
 """)
 
 cases("softmax", """
@@ -455,12 +492,12 @@ cases("softmax", """
     log_softmax x=2x3x4x5 axis=1
     log_softmax x=3x40@-90..90
     cross_entropy logits=6x5 target=6:i64@0..4
-    cross_entropy logits=6x5 target=6:i64@0..4 reduction=sum
-    cross_entropy logits=6x5 target=6:i64@0..4 reduction=none
     cross_entropy logits=9x5 target=9:i64@0..4 ignore_index=2
     cross_entropy logits=6x5 target=6:i64@0..4 label_smoothing=0.1
     cross_entropy logits=9x5 target=9:i64@0..4 label_smoothing=0.2 ignore_index=0
-    cross_entropy logits=9x5 target=9:i64@0..4 ignore_index=1 label_smoothing=0.1 reduction=none
+    cross_entropy logits=9x5 target=9:i64@0..4 weight=5@0.5..2
+    cross_entropy logits=9x5 target=9:i64@0..4 weight=5@0.5..2 label_smoothing=0.1 ignore_index=1
+    cross_entropy logits=2x4x3x2 target=2x3x2:i64@0..3 label_smoothing=0.1
     cross_entropy logits=6x5@-200..200 target=6:i64@0..4
     attention q=2x2x4x8 k=2x2x4x8 v=2x2x4x8
     attention q=2x2x5x8 k=2x2x5x8 v=2x2x5x8 causal=true
@@ -475,7 +512,7 @@ cases("elementwise", "\n".join(
         "relu6 silu mish softsign selu hardswish hardsigmoid hardtanh log_sigmoid leaky_relu elu celu softplus gelu").split()]
     + [f"{name} x=3x7@0.1..4" for name in "log log1p sqrt rsqrt reciprocal".split()]
     + [f"{name} x=3x7@-0.95..0.95" for name in "asin acos atanh".split()]
-    + [f"{name} a={a} b={b}" for name in "add sub mul maximum minimum atan2 equal less less_equal greater".split()
+    + [f"{name} a={a} b={b}" for name in "add sub mul maximum minimum atan2 equal not_equal less less_equal greater greater_equal".split()
        for a, b in (("2x3x4", "2x3x4"), ("2x3x4", "3x1"))]
     + [f"{name} a={a} b={b}@0.5..3" for name in ("div", "mul") for a, b in (("2x3", "2x3"), ("2x3x4", "scalar"), ("3x1", "2x1x4"))]
 ) + """
@@ -489,7 +526,19 @@ cases("elementwise", "\n".join(
     elu x=3x7 alpha=0.5
     celu x=3x7 alpha=0.5
     softplus x=3x7 beta=2
-    prelu x=2x3x4 slope=3
+    prelu x=2x3x4 slope=3x1
+    softshrink x=3x7
+    softshrink x=3x7 lambda=0.25
+    hardshrink x=3x7
+    hardshrink x=3x7 lambda=0.25
+    softplus x=3x7@-4..4 beta=2 threshold=3
+    mod a=2x3x4@-4..4 b=3x1@0.5..2
+    mod a=2x3x4@-4..4 b=3x1@-2..-0.5
+    mod a=2x3x4@-4..4 b=3x1@0.5..2 truncated=true
+    logical_and a=2x3:bool b=2x3:bool
+    logical_or a=2x3:bool b=3:bool
+    logical_xor a=2x3:bool b=2x1:bool
+    logical_not x=2x3:bool
     pow a=2x3x4@0.1..3 b=2x3x4
     pow a=2x3x4@0.1..3 b=3x1
     where condition=2x3x4:bool a=2x3x4 b=2x3x4
