@@ -89,6 +89,9 @@ static void gather_line(const nc_operand *operand, int64_t offset, int64_t strid
         for (int64_t i = 0; i < count; i++) values[i] = value;
     } else if (stride == 1 && operand->dtype == NACRE_F32) {
         memcpy(values, (const float *)operand->data + offset, (size_t)count * sizeof *values);
+    } else if (stride == 1 && operand->dtype == NACRE_BOOL) {
+        const uint8_t *truth = (const uint8_t *)operand->data + offset;
+        for (int64_t i = 0; i < count; i++) values[i] = truth[i] != 0;
     } else {
         for (int64_t i = 0; i < count; i++) values[i] = element(operand, offset + i * stride);
     }

@@ -20,6 +20,57 @@ enum {
 #endif
 };
 
+/* ---- functions that the table uses ------------------------------------------------------------------------------ */
+
+NC_ALWAYS_INLINE nc_vec truth(nc_mask mask)
+{
+    return nc_select(mask, nc_splat(1.0f), (nc_vec){0});
+}
+
+/* NaN stays NaN. */
+NC_ALWAYS_INLINE nc_vec bounded(nc_vec x, nc_vec low, nc_vec high)
+{
+    return nc_select(nc_less(x, low), low, nc_select(nc_less(high, x), high, x));
+}
+
+NC_ALWAYS_INLINE nc_vec softshrink(nc_vec x, nc_vec width)
+{
+    return nc_select(nc_less(width, x), x - width, nc_select(nc_less(x, -width), x + width, 0.0f * x));
+}
+
+/* log(1 + e^x) without overflow. */
+NC_ALWAYS_INLINE nc_vec softplus(nc_vec x)
+{
+    return nc_max((nc_vec){0}, x) + nc_log1p(nc_exp(-nc_abs(x)));
+}
+
+NC_ALWAYS_INLINE nc_vec silu_slope(nc_vec x)
+{
+    const nc_vec s = nc_sigmoid(x);
+    return s * (1.0f + x * (1.0f - s));
+}
+
+#define SQRT_2_OVER_PI 0.797884561f
+#define SQRT_1_OVER_2  0.707106781f
+#define CUBIC          0.044715f
+
+/* attributes[0]: the form with tanh instead of the normal distribution. */
+NC_ALWAYS_INLINE nc_vec gelu(nc_vec x, const int64_t *attributes)
+{
+    const nc_vec s = attributes[0] ? nc_tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)) : nc_erf(x * SQRT_1_OVER_2);
+    return 0.5f * x * (1.0f + s);
+}
+
+NC_ALWAYS_INLINE nc_vec gelu_slope(nc_vec x, const int64_t *attributes)
+{
+    if (!attributes[0]) {
+        const nc_vec density = 0.5f * SQRT_2_OVER_PI * nc_exp(-0.5f * x * x);
+        return 0.5f * (1.0f + nc_erf(x * SQRT_1_OVER_2)) + x * density;
+    }
+    const nc_vec t = nc_tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x));
+    return 0.5f * (1.0f + t + x * (1.0f - t * t) * SQRT_2_OVER_PI * (1.0f + 3 * CUBIC * x * x));
+}
+
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
 
 typedef void step_function(float *y, const float *const *x, int64_t count, const int64_t *attributes);
@@ -162,6 +213,7 @@ static void run_call(const nacre_call *call)
     const nacre_chain *chain = call->chain ? call->chain : &single;
     if (!call->chain) nc_chain_single(&single, call->op, call->attributes, &call->outputs[0], call->input_count);
     prepare(&r, chain, call->inputs, call->input_count, &call->outputs[0]);
+    if (r.walk.count == 0) return;
     for (int k = 0; k < chain->count; k++) {
         r.functions[k] = find_step(chain->steps[k].op);
         r.attributes[k] = chain->steps[k].attributes;

@@ -7,6 +7,8 @@
 
 #include "cpu/simd/simd.h"
 
+#include <math.h>
+
 /* 2^n for -252 <= n <= 254, in two factors so that results may overflow or become subnormal. */
 NC_ALWAYS_INLINE nc_vec nc_scale(nc_vec x, nc_veci n)
 {
@@ -20,26 +22,34 @@ NC_ALWAYS_INLINE nc_vec nc_round(nc_vec x) /* to nearest even, |x| < 2^22 */
     return (x + magic) - magic;
 }
 
-NC_ALWAYS_INLINE nc_vec nc_exp(nc_vec x)
+/* e^r - 1 for |r| <= ln(2) / 2 */
+NC_ALWAYS_INLINE nc_vec nc_expm1_near_0(nc_vec r)
 {
-    x = nc_min(nc_splat(89.0f), nc_max(nc_splat(-104.0f), x));
-    const nc_vec n = nc_round(x * 1.44269504f);
-    const nc_vec r = nc_fma(n, nc_splat(1.42860677e-6f), nc_fma(n, nc_splat(-0.693145752f), x)); /* ln 2 in two parts */
     nc_vec p = nc_splat(0.00139262681f);
     p = nc_fma(p, r, nc_splat(0.00836324667f));
     p = nc_fma(p, r, nc_splat(0.0416665541f));
     p = nc_fma(p, r, nc_splat(0.166665766f));
     p = nc_fma(p, r, nc_splat(0.5f));
-    return nc_scale(nc_fma(p, r * r, r) + 1.0f, nc_to_int(n));
+    return nc_fma(p, r * r, r);
 }
 
-NC_ALWAYS_INLINE nc_vec nc_log(nc_vec x)
+NC_ALWAYS_INLINE nc_vec nc_exp(nc_vec x)
 {
-    const nc_mask tiny = nc_less(x, nc_splat(0x1p-126f));
-    nc_vec scaled = nc_select(tiny, x * 0x1p23f, x);
-    const nc_veci bits = (nc_veci)scaled - 0x3f3504f3; /* the mantissa falls into [sqrt(1/2), sqrt(2)) */
-    const nc_vec e = nc_to_float(bits >> 23) - nc_select(tiny, nc_splat(23.0f), nc_splat(0.0f));
-    const nc_vec f = (nc_vec)((bits & 0x007fffff) + 0x3f3504f3) - 1.0f;
+    x = nc_min(nc_splat(89.0f), nc_max(nc_splat(-104.0f), x));
+    const nc_vec n = nc_round(x * 1.44269504f);
+    const nc_vec r =
+        nc_fma(n, nc_splat(-1.42860677e-6f), nc_fma(n, nc_splat(-0.693145752f), x)); /* ln 2 in two parts */
+    return nc_scale(nc_expm1_near_0(r) + 1.0f, nc_to_int(n));
+}
+
+NC_ALWAYS_INLINE nc_vec nc_expm1(nc_vec x)
+{
+    return nc_select(nc_less(nc_abs(x), nc_splat(0.34f)), nc_expm1_near_0(x), nc_exp(x) - 1.0f);
+}
+
+/* log(1 + f) - f for sqrt(1/2) <= 1 + f < sqrt(2) */
+NC_ALWAYS_INLINE nc_vec nc_log1p_tail(nc_vec f)
+{
     nc_vec p = nc_splat(0.0697251896f);
     p = nc_fma(p, f, nc_splat(-0.114812122f));
     p = nc_fma(p, f, nc_splat(0.116857847f));
@@ -50,13 +60,29 @@ NC_ALWAYS_INLINE nc_vec nc_log(nc_vec x)
     p = nc_fma(p, f, nc_splat(-0.249999969f));
     p = nc_fma(p, f, nc_splat(0.333333312f));
     const nc_vec f2 = f * f;
-    nc_vec tail = nc_fma(p, f * f2, f2 * -0.5f);
+    return nc_fma(p, f * f2, f2 * -0.5f);
+}
+
+NC_ALWAYS_INLINE nc_vec nc_log(nc_vec x)
+{
+    const nc_mask tiny = nc_less(x, nc_splat(0x1p-126f));
+    nc_vec scaled = nc_select(tiny, x * 0x1p23f, x);
+    const nc_veci bits = (nc_veci)scaled - 0x3f3504f3; /* the mantissa falls into [sqrt(1/2), sqrt(2)) */
+    const nc_vec e = nc_to_float(bits >> 23) - nc_select(tiny, nc_splat(23.0f), nc_splat(0.0f));
+    const nc_vec f = (nc_vec)((bits & 0x007fffff) + 0x3f3504f3) - 1.0f;
+    nc_vec tail = nc_log1p_tail(f);
     tail = nc_fma(e, nc_splat(-2.12194440e-4f), tail); /* ln 2 = 0.693359375 - 2.1219444e-4 */
     nc_vec result = nc_fma(e, nc_splat(0.693359375f), f + tail);
     const nc_vec infinity = nc_splat(__builtin_inff());
     result = nc_select(nc_equal(x, infinity), infinity, result);
     result = nc_select(nc_equal(x, nc_splat(0.0f)), -infinity, result);
     return nc_select(nc_less_equal(nc_splat(0.0f), x), result, nc_splat(__builtin_nanf("")));
+}
+
+NC_ALWAYS_INLINE nc_vec nc_log1p(nc_vec x)
+{
+    const nc_mask near_0 = nc_less(nc_splat(-0.29f), x) & nc_less(x, nc_splat(0.41f));
+    return nc_select(near_0, x + nc_log1p_tail(x), nc_log(1.0f + x));
 }
 
 NC_ALWAYS_INLINE nc_vec nc_sigmoid(nc_vec x)
@@ -100,6 +126,21 @@ NC_ALWAYS_INLINE nc_vec nc_erf(nc_vec x)
     q = nc_fma(q, t, nc_splat(7.80681527f)); /* -log(1 - erf) */
     const nc_vec large = nc_copy_sign(1.0f - nc_exp(-q), x);
     return nc_select(nc_less(magnitude, nc_splat(1.0f)), p * x, large);
+}
+
+/* What has no vector form here: lane by lane. */
+NC_ALWAYS_INLINE nc_vec nc_each(float (*f)(float), nc_vec x)
+{
+    nc_vec y;
+    for (int i = 0; i < NC_LANES; i++) y[i] = f(x[i]);
+    return y;
+}
+
+NC_ALWAYS_INLINE nc_vec nc_each2(float (*f)(float, float), nc_vec a, nc_vec b)
+{
+    nc_vec y;
+    for (int i = 0; i < NC_LANES; i++) y[i] = f(a[i], b[i]);
+    return y;
 }
 
 #endif
