@@ -87,23 +87,93 @@ static nacre_shape with_one_class(nacre_tensor *logits)
     return shape;
 }
 
-static void gradient(nacre_gradient_call *call)
+static nacre_tensor *class_ids(nacre_graph *graph, nacre_tensor *logits, nacre_dtype dtype)
 {
-    nacre_tensor *logits = call->inputs[0], *target = call->inputs[1];
-    nacre_tensor *weight = call->input_count > 2 ? call->inputs[2] : NULL;
-    nacre_tensor *dloss = call->output_grads[0], *dlogsumexp = call->output_grads[1];
-    nacre_tensor *sum = NULL;
-    if (!call->wanted[0]) return;
+    nacre_context *context = nacre_graph_context(graph);
+    int64_t classes = nacre_tensor_dim(logits, CLASSES);
+    nacre_shape shape = {.rank = nacre_tensor_rank(logits)};
+    for (int i = 0; i < shape.rank; i++) shape.dims[i] = i == CLASSES ? classes : 1;
+    void *ids = nacre_allocate(context, (size_t)classes * nacre_dtype_size(dtype));
+    for (int64_t c = 0; ids && c < classes; c++) nacre_dtype_store(dtype, ids, c, (double)c);
+    nacre_tensor *constant = nacre_constant(graph, dtype, shape, ids);
+    nacre_release(context, ids);
+    return constant;
+}
+
+/* (1 - e) [c = t] + e / K, 0 where ignored: [N, classes, ...]. */
+static nacre_tensor *shares(nacre_graph *graph, nacre_tensor *logits, nacre_tensor *target, const int64_t *attributes,
+                            double smoothing)
+{
+    nacre_dtype real = nacre_tensor_dtype(logits), id = nacre_tensor_dtype(target);
+    nacre_tensor *t = nacre_reshape(target, with_one_class(logits));
+    nacre_tensor *ignored = nacre_full(graph, id, NACRE_SCALAR, (double)attributes[IGNORE_INDEX]);
+    nacre_tensor *counted = nacre_cast(nacre_not_equal(t, ignored), real);
+    nacre_tensor *share = nacre_cast(nacre_equal(t, class_ids(graph, logits, id)), real);
+    if (smoothing != 0) {
+        share = nacre_mul(share, nc_scalar_like(logits, 1 - smoothing));
+        share = nacre_add(share, nc_scalar_like(logits, smoothing / (double)nacre_tensor_dim(logits, CLASSES)));
+    }
+    return nacre_mul(share, counted);
+}
+
+static nacre_tensor *per_class(nacre_tensor *weight, nacre_tensor *logits)
+{
+    nacre_shape shape = {.rank = nacre_tensor_rank(logits) - 1, .dims = {nacre_tensor_dim(logits, CLASSES)}};
+    for (int i = 1; i < shape.rank; i++) shape.dims[i] = 1;
+    return nacre_reshape(weight, shape);
+}
+
+static nacre_tensor *logits_gradient(nacre_gradient_call *call)
+{
+    nacre_tensor *logits = call->inputs[0], *weight = call->input_count > 2 ? call->inputs[2] : NULL;
+    nacre_tensor *dloss = call->output_grads[0], *dlogsumexp = call->output_grads[1], *sum = NULL;
     if (dloss)
         sum = nacre_apply(call->graph, &nc_op_cross_entropy_backward,
-                          (nacre_tensor *[]){dloss, logits, target, call->outputs[1], weight}, weight ? 5 : 4,
+                          (nacre_tensor *[]){dloss, logits, call->inputs[1], call->outputs[1], weight}, 5,
                           call->attributes);
-    if (dlogsumexp) {
-        nacre_tensor *part =
-            nacre_mul(nacre_reshape(dlogsumexp, with_one_class(logits)), nacre_softmax(logits, CLASSES));
+    if (!dlogsumexp) return sum;
+    nacre_tensor *part = nacre_mul(nacre_reshape(dlogsumexp, with_one_class(logits)), nacre_softmax(logits, CLASSES));
+    return sum ? nacre_add(sum, part) : part;
+}
+
+/* The loss is linear in the class weights, and so is the third result. */
+static nacre_tensor *weight_gradient(nacre_gradient_call *call)
+{
+    nacre_tensor *logits = call->inputs[0], *target = call->inputs[1], *sum = NULL;
+    nacre_tensor *dloss = call->output_grads[0], *dcounted = call->output_grads[2];
+    double smoothing = nacre_unword(call->attributes[LABEL_SMOOTHING]);
+    nacre_shape single = with_one_class(logits);
+    if (dloss) {
+        nacre_tensor *minus_log_p = nacre_sub(nacre_reshape(call->outputs[1], single), logits);
+        sum = nacre_mul(shares(call->graph, logits, target, call->attributes, smoothing), minus_log_p);
+        sum = nacre_mul(sum, nacre_reshape(dloss, single));
+    }
+    if (dcounted) {
+        nacre_tensor *part = shares(call->graph, logits, target, call->attributes, 0);
+        part = nacre_mul(part, nacre_reshape(dcounted, single));
         sum = sum ? nacre_add(sum, part) : part;
     }
-    call->input_grads[0] = sum;
+    return sum ? nacre_reshape(nc_sum_to(sum, per_class(call->inputs[2], logits)), NACRE_SHAPE(-1)) : NULL;
+}
+
+static void gradient(nacre_gradient_call *call)
+{
+    if (call->wanted[0]) call->input_grads[0] = logits_gradient(call);
+    if (call->input_count > 2 && call->wanted[2]) call->input_grads[2] = weight_gradient(call);
+}
+
+static void backward_expand(nacre_graph *graph, nacre_tensor *const *inputs, int input_count, const int64_t *attributes,
+                            nacre_tensor **outputs)
+{
+    nacre_tensor *logits = inputs[1], *weight = input_count > 4 ? inputs[4] : NULL;
+    nacre_shape single = with_one_class(logits);
+    nacre_tensor *dloss = nacre_reshape(inputs[0], single);
+    nacre_tensor *p = nacre_exp(nacre_sub(logits, nacre_reshape(inputs[3], single)));
+    nacre_tensor *b = shares(graph, logits, inputs[2], attributes, nacre_unword(attributes[LABEL_SMOOTHING]));
+    if (weight) b = nacre_mul(b, per_class(weight, logits));
+    int64_t axis = CLASSES;
+    nacre_tensor *a = nacre_sum(b, &(nacre_reduce_options){.axes = &axis, .axis_count = 1, .keep = true});
+    outputs[0] = nacre_mul(dloss, nacre_sub(nacre_mul(a, p), b));
 }
 
 /* ---- reference kernels ---- */
@@ -190,22 +260,21 @@ static void backward_reference(const nacre_call *call)
 
 /* ---- descriptors ---- */
 
-static const char *const CASES[] = {
-    "logits=6x5 target=6:i64@0..4",
-    "logits=6x5 target=6:i32@0..4",
-    "logits=9x5 target=9:i64@0..4 ignore_index=2",
-    "logits=6x5 target=6:i64@0..4 label_smoothing=0.1",
-    "logits=9x5 target=9:i64@0..4 weight=5@0.5..2 !grad",
-    "logits=9x5 target=9:i64@0..4 weight=5@0.5..2 label_smoothing=0.2 ignore_index=1 !grad",
-    "logits=2x4x3x3 target=2x3x3:i64@0..3",
-    "logits=2x4x3x5 target=2x3x5:i64@0..3 weight=4@0.5..2 label_smoothing=0.3 !grad",
-    "logits=2x4x3 target=2x3:i64@0..3 ignore_index=0",
-    "logits=6x5 target=6:i64@-1..5 !grad",
-    "logits=6x1 target=6:i64@0..0",
-    "logits=5x40@-200..200 target=5:i64@0..39",
-    "logits=128x10 target=128:i64@0..9 !grad",
-    "logits=0x5 target=0:i64@0..4",
-    NULL};
+static const char *const CASES[] = {"logits=6x5 target=6:i64@0..4",
+                                    "logits=6x5 target=6:i32@0..4",
+                                    "logits=9x5 target=9:i64@0..4 ignore_index=2",
+                                    "logits=6x5 target=6:i64@0..4 label_smoothing=0.1",
+                                    "logits=9x5 target=9:i64@0..4 weight=5@0.5..2",
+                                    "logits=9x5 target=9:i64@0..4 weight=5@0.5..2 label_smoothing=0.2 ignore_index=1",
+                                    "logits=2x4x3x3 target=2x3x3:i64@0..3",
+                                    "logits=2x4x3x5 target=2x3x5:i64@0..3 weight=4@0.5..2 label_smoothing=0.3",
+                                    "logits=2x4x3 target=2x3:i64@0..3 ignore_index=0",
+                                    "logits=6x5 target=6:i64@-1..5 !grad",
+                                    "logits=6x1 target=6:i64@0..0",
+                                    "logits=5x40@-200..200 target=5:i64@0..39",
+                                    "logits=128x10 target=128:i64@0..9 !grad",
+                                    "logits=0x5 target=0:i64@0..4",
+                                    NULL};
 static const char *const BACKWARD_CASES[] = {
     "dloss=6 logits=6x5 target=6:i64@0..4 logsumexp=6@1..2",
     "dloss=6 logits=6x5 target=6:i32@0..4 logsumexp=6@1..2 label_smoothing=0.1",
@@ -248,6 +317,7 @@ const nacre_op nc_op_cross_entropy_backward = {
     .attributes = SCHEMA,
     .layouts = "pdppp>d",
     .shape = backward_shape,
+    .expand = backward_expand,
     .reference = backward_reference,
     .cases = BACKWARD_CASES,
 };

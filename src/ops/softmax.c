@@ -43,6 +43,14 @@ static void backward_expand(nacre_graph *graph, nacre_tensor *const *inputs, int
     outputs[0] = nacre_mul(y, nacre_sub(dy, sum_along(nacre_mul(dy, y), attributes[AXIS])));
 }
 
+static void log_backward_expand(nacre_graph *graph, nacre_tensor *const *inputs, int input_count,
+                                const int64_t *attributes, nacre_tensor **outputs)
+{
+    (void)graph, (void)input_count;
+    nacre_tensor *dy = inputs[0], *y = inputs[1];
+    outputs[0] = nacre_sub(dy, nacre_mul(nacre_exp(y), sum_along(dy, attributes[AXIS])));
+}
+
 double nc_logsumexp_along(const nacre_view *view, int64_t offset, int axis)
 {
     double largest = -INFINITY, sum = 0;
@@ -197,6 +205,7 @@ const nacre_op nc_op_log_softmax_backward = {
     .attributes = SCHEMA,
     .layouts = "dd>d",
     .shape = backward_shape,
+    .expand = log_backward_expand,
     .reference = log_softmax_backward_reference,
     .cases = BACKWARD_CASES,
 };
