@@ -17,5 +17,6 @@
 #include <nacre/recipe.h>      /* data, model and training in one YAML file */
 #include <nacre/safetensors.h> /* named arrays in one file */
 #include <nacre/train.h>       /* fitting, checkpoints, evaluation */
+#include <nacre/zoo.h>         /* named architectures */
 
 #endif

@@ -1,0 +1,16 @@
+# The architectures of src/zoo/*.nacre become one C file, a table of names and texts.
+file(GLOB NACRE_ZOO CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/zoo/*.nacre)
+list(SORT NACRE_ZOO)
+set(texts "")
+set(rows "")
+foreach(file ${NACRE_ZOO})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    get_filename_component(name ${file} NAME_WE)
+    file(READ ${file} bytes HEX)
+    string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
+    string(APPEND texts "static const char ${name}[] = {${bytes}0};\n")
+    string(APPEND rows "    {\"${name}\", ${name}},\n")
+endforeach()
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/zoo_table.c CONTENT
+"#include \"zoo/zoo.h\"\n\n${texts}\nconst nc_zoo_entry nc_zoo[] = {\n${rows}    {0, 0},\n};\n" @ONLY)
+target_sources(nacre_objects PRIVATE ${CMAKE_BINARY_DIR}/zoo_table.c)

@@ -1,0 +1,19 @@
+/* zoo.h - named architectures, as model text (text.h) inside the library. */
+#ifndef NACRE_ZOO_H
+#define NACRE_ZOO_H
+
+#include <nacre/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The text of an architecture: "lenet", "mlp", "resnet_cifar"; NULL if there is none of this name. */
+NACRE_API const char *nacre_zoo_text(const char *name);
+NACRE_API const char *nacre_zoo_name(int index); /* in alphabetical order, NULL past the end */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
