@@ -4,7 +4,9 @@
 set(NACRE_TEST_PREFIX "" CACHE STRING "Put before the name of every test, to tell builds apart")
 
 set(NACRE_TEST_ENVIRONMENT NACRE=$<TARGET_FILE:nacre> NACRE_SOURCE=${PROJECT_SOURCE_DIR} NACRE_BUILD=${CMAKE_BINARY_DIR}
-    NACRE_SANITIZERS=${NACRE_SANITIZERS})
+    NACRE_SANITIZERS=${NACRE_SANITIZERS}
+    # cairo's font library keeps a few hundred bytes for good.
+    LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/leaks.txt:print_suppressions=0)
 
 function(nacre_add_test name)
     add_test(NAME ${NACRE_TEST_PREFIX}${name} COMMAND ${ARGN})

@@ -15,6 +15,7 @@
 #include <nacre/ops.h>         /* every operation as a function */
 #include <nacre/random.h>      /* counter-based random numbers */
 #include <nacre/recipe.h>      /* data, model and training in one YAML file */
+#include <nacre/report.h>      /* plots, logs of runs, progress, the HTML report */
 #include <nacre/safetensors.h> /* named arrays in one file */
 #include <nacre/train.h>       /* fitting, checkpoints, evaluation */
 #include <nacre/zoo.h>         /* named architectures */
