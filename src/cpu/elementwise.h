@@ -27,6 +27,7 @@
     X(equal, truth(nc_equal(a, b)), __VA_ARGS__)                                                                       \
     X(erf, nc_erf(a), __VA_ARGS__)                                                                                     \
     X(exp, nc_exp(a), __VA_ARGS__)                                                                                     \
+    X(expand, a, __VA_ARGS__)                                                                                          \
     X(expm1, nc_expm1(a), __VA_ARGS__)                                                                                 \
     X(floor, nc_each(floorf, a), __VA_ARGS__)                                                                          \
     X(gelu, gelu(a, attributes), __VA_ARGS__)                                                                          \

@@ -15,6 +15,7 @@
     X(nc_max_pool_backward_kernel_##isa)                                                                               \
     X(nc_avg_pool_kernel_##isa)                                                                                        \
     X(nc_avg_pool_backward_kernel_##isa)                                                                               \
+    X(nc_sum_kernel_##isa)                                                                                             \
     X(nc_elementwise_kernel_fused_##isa)                                                                               \
     NC_ELEMENTWISE_TABLE(ELEMENTWISE, X, isa)
 

@@ -112,6 +112,7 @@ const nacre_op nc_op_sum = {
     .inputs = "x",
     .outputs = "y",
     .attributes = {NC_REDUCE_SCHEMA},
+    .layouts = "d>p",
     .shape = nc_reduce_shape,
     .gradient = sum_gradient,
     .reference = sum_reference,

@@ -1,0 +1,231 @@
+/* cpu/simd/reduce.c - sums, means and extrema over some axes.
+ *
+ * A result is one kept position outside times one on the innermost axis if that is kept. Results are computed
+ * independently; where they are few, the reduced positions are also cut into a number of parts that depends on the
+ * sizes alone, whose partial results are combined in order. */
+#include "cpu/reduction.h"
+#include "cpu/share.h"
+#include "cpu/simd/math.h"
+
+enum { BLOCK = 4 * NC_LANES }; /* results side by side on a kept innermost axis */
+#ifdef NACRE_STRESS
+enum { GRAIN = 32, MOST_PARTS = 3 };
+#else
+enum { GRAIN = 1 << 14, MOST_PARTS = 64 }; /* elements worth a task */
+#endif
+
+typedef enum fold_kind { SUM, MAX, MIN } fold_kind;
+
+typedef struct reduction {
+    nc_reduction loops;
+    const float *x;
+    float *y;       /* [parts][results], or the result itself for one part */
+    float scale;    /* of the last step: 1 / count for a mean */
+    int64_t blocks; /* on the innermost axis, if kept */
+    int64_t units;  /* kept positions times blocks */
+    int64_t units_per_task, parts;
+} reduction;
+
+NC_ALWAYS_INLINE nc_vec start_of(fold_kind kind)
+{
+    const float infinity = __builtin_inff();
+    return nc_splat(kind == SUM ? 0.0f : kind == MAX ? -infinity : infinity);
+}
+
+/* Of two extrema a NaN wins. */
+NC_ALWAYS_INLINE nc_vec combine(fold_kind kind, nc_vec a, nc_vec b)
+{
+    if (kind == SUM) return a + b;
+    const nc_vec extreme = kind == MAX ? nc_max(a, b) : nc_min(a, b); /* b where either is NaN */
+    return nc_select(nc_unequal(a, a), a, extreme);
+}
+
+NC_ALWAYS_INLINE float fold(fold_kind kind, nc_vec v)
+{
+    return kind == SUM ? nc_sum(v) : kind == MAX ? nc_fold_max(v) : nc_fold_min(v);
+}
+
+/* Takes in elements [begin, end) of a line. */
+NC_ALWAYS_INLINE void take_line(fold_kind kind, const float *x, int64_t begin, int64_t end, nc_vec sums[4])
+{
+    int64_t i = begin;
+    for (; i + BLOCK <= end; i += BLOCK) {
+        NC_UNROLL
+        for (int v = 0; v < 4; v++) sums[v] = combine(kind, sums[v], nc_load(x + i + v * NC_LANES));
+    }
+    for (; i < end; i += NC_LANES) {
+        const int64_t left = nc_least(end - i, NC_LANES);
+        nc_vec last = nc_load_some(x + i, left);
+        if (kind != SUM && left < NC_LANES) { /* lanes beyond the end must not count */
+            float lanes[NC_LANES];
+            memcpy(lanes, &last, sizeof lanes);
+            for (int64_t k = left; k < NC_LANES; k++) lanes[k] = lanes[0];
+            last = nc_load(lanes);
+        }
+        sums[0] = combine(kind, sums[0], last);
+    }
+}
+
+/* A kept position whose lines are reduced: one result. */
+NC_ALWAYS_INLINE void reduce_lines(fold_kind kind, const reduction *r, int64_t unit, int64_t part, float *y)
+{
+    const nc_reduction *loops = &r->loops;
+    int64_t index[NACRE_MAX_RANK], x, to, ignored;
+    nc_reduction_seek(loops->kept, loops->kept_rank, unit, index, &x, &to);
+    const bool cut_line = loops->reduced_count == 1;
+    const nc_range whole = {0, loops->inner.size};
+    const nc_range line = cut_line ? nc_share(loops->inner.size, BLOCK, r->parts, part) : whole;
+    const nc_range outer = cut_line ? (nc_range){0, 1} : nc_share(loops->reduced_count, 1, r->parts, part);
+    nc_vec sums[4] = {start_of(kind), start_of(kind), start_of(kind), start_of(kind)};
+    int64_t at[NACRE_MAX_RANK], offset;
+    nc_reduction_seek(loops->reduced, loops->reduced_rank, outer.begin, at, &offset, &ignored);
+    for (int64_t i = outer.begin; i < outer.end; i++) {
+        take_line(kind, r->x + x + offset, line.begin, line.end, sums);
+        nc_reduction_next(loops->reduced, loops->reduced_rank, at, &offset, &ignored);
+    }
+    y[to] = fold(kind, combine(kind, combine(kind, sums[0], sums[1]), combine(kind, sums[2], sums[3])));
+    if (r->parts == 1) y[to] *= r->scale;
+}
+
+/* A kept position and a block of the innermost axis: a result per lane. */
+NC_ALWAYS_INLINE void reduce_columns(fold_kind kind, const reduction *r, int64_t unit, int64_t part, float *y)
+{
+    const nc_reduction *loops = &r->loops;
+    int64_t index[NACRE_MAX_RANK], at[NACRE_MAX_RANK], x, to, offset, ignored;
+    nc_reduction_seek(loops->kept, loops->kept_rank, unit / r->blocks, index, &x, &to);
+    const int64_t column = unit % r->blocks * BLOCK, columns = nc_least(loops->inner.size - column, BLOCK);
+    const nc_range outer = nc_share(loops->reduced_count, 1, r->parts, part);
+    nc_vec sums[4] = {start_of(kind), start_of(kind), start_of(kind), start_of(kind)};
+    nc_reduction_seek(loops->reduced, loops->reduced_rank, outer.begin, at, &offset, &ignored);
+    for (int64_t i = outer.begin; i < outer.end; i++) {
+        const float *line = r->x + x + offset + column;
+        if (columns == BLOCK) {
+            NC_UNROLL
+            for (int v = 0; v < 4; v++) sums[v] = combine(kind, sums[v], nc_load(line + v * NC_LANES));
+        } else {
+            NC_UNROLL
+            for (int v = 0; v < 4; v++) {
+                const int64_t left = nc_most(nc_least(columns - v * NC_LANES, NC_LANES), 0);
+                if (left > 0) sums[v] = combine(kind, sums[v], nc_load_some(line + v * NC_LANES, left));
+            }
+        }
+        nc_reduction_next(loops->reduced, loops->reduced_rank, at, &offset, &ignored);
+    }
+    for (int64_t k = 0; k < columns; k++)
+        y[to + (column + k) * loops->inner.y] = sums[k / NC_LANES][k % NC_LANES] * (r->parts == 1 ? r->scale : 1.0f);
+}
+
+NC_ALWAYS_INLINE void run_task(fold_kind kind, const reduction *r, int64_t index)
+{
+    const int64_t results = r->loops.kept_count * (r->loops.inner_reduced ? 1 : r->loops.inner.size);
+    const int64_t part = index % r->parts, first = index / r->parts * r->units_per_task;
+    float *y = r->y + part * results;
+    for (int64_t unit = first; unit < nc_least(first + r->units_per_task, r->units); unit++) {
+        if (r->loops.inner_reduced)
+            reduce_lines(kind, r, unit, part, y);
+        else
+            reduce_columns(kind, r, unit, part, y);
+    }
+}
+
+static void sum_task(void *user, int64_t index, int thread)
+{
+    (void)thread;
+    run_task(SUM, user, index);
+}
+
+static void max_task(void *user, int64_t index, int thread)
+{
+    (void)thread;
+    run_task(MAX, user, index);
+}
+
+static void min_task(void *user, int64_t index, int thread)
+{
+    (void)thread;
+    run_task(MIN, user, index);
+}
+
+static void cut(reduction *r)
+{
+    const nc_reduction *loops = &r->loops;
+    const int64_t lines = loops->inner_reduced ? loops->inner.size : nc_least(loops->inner.size, BLOCK);
+    const int64_t per_unit = nc_most(loops->reduced_count * lines, 1);
+    r->blocks = loops->inner_reduced ? 1 : nc_ceil_div(loops->inner.size, BLOCK);
+    r->units = loops->kept_count * r->blocks;
+    r->units_per_task = nc_most(GRAIN / per_unit, 1);
+    r->parts = 1;
+    if (r->units >= MOST_PARTS) return;
+    const int64_t most = loops->inner_reduced && loops->reduced_count == 1 ? nc_ceil_div(loops->inner.size, BLOCK)
+                                                                           : loops->reduced_count;
+    r->parts = nc_most(nc_least(nc_least(per_unit / GRAIN, MOST_PARTS / nc_most(r->units, 1)), most), 1);
+}
+
+static int64_t result_count(const reduction *r)
+{
+    return r->loops.kept_count * (r->loops.inner_reduced ? 1 : r->loops.inner.size);
+}
+
+/* Partial results side by side become the result, in order. */
+static void add_parts(const reduction *r, fold_kind kind, float *y)
+{
+    const int64_t count = result_count(r);
+    for (int64_t i = 0; i < count; i++) {
+        nc_vec total = nc_splat(r->y[i]);
+        for (int64_t part = 1; part < r->parts; part++) total = combine(kind, total, nc_splat(r->y[part * count + i]));
+        y[i] = total[0] * r->scale;
+    }
+}
+
+/* ---- as kernels -------------------------------------------------------------------------------------------------- */
+
+enum { KEEP = 1 + NACRE_MAX_RANK }; /* attribute word: the axes stand before it */
+
+static const char *refuse(const nacre_node_info *info)
+{
+    if (info->inputs[0].dtype != NACRE_F32) return "computes f32 only";
+    return nacre_shape_count(info->inputs[0].shape) > 0 ? NULL : "there is nothing to reduce";
+}
+
+static void make(reduction *r, const nacre_view *x, const nacre_view *y, const int64_t *attributes)
+{
+    *r = (reduction){.scale = 1};
+    nc_reduction_make(&r->loops, x, y, attributes, attributes[KEEP] != 0);
+    cut(r);
+}
+
+static size_t workspace(const nacre_node_info *info)
+{
+    reduction r;
+    make(&r, &info->inputs[0], &info->outputs[0], info->attributes);
+    return r.parts > 1 ? (size_t)(r.parts * result_count(&r)) * sizeof(float) : 0;
+}
+
+static void run_kind(const nacre_call *call, fold_kind kind, bool mean)
+{
+    static void (*const tasks[])(void *, int64_t, int) = {sum_task, max_task, min_task};
+    const nacre_view *x = &call->inputs[0], *y = &call->outputs[0];
+    reduction r;
+    make(&r, x, y, call->attributes);
+    if (mean) r.scale = 1.0f / (float)r.loops.per_result;
+    r.x = x->data;
+    r.y = r.parts > 1 ? call->workspace : y->data;
+    nacre_parallel(call->team, nc_ceil_div(r.units, r.units_per_task) * r.parts, tasks[kind], &r);
+    if (r.parts > 1) add_parts(&r, kind, y->data);
+}
+
+static void run_sum(const nacre_call *call)
+{
+    run_kind(call, SUM, false);
+}
+
+#define KERNEL(name, function)                                                                                         \
+    const nacre_kernel nc_isa(nc_##name##_kernel) = {                                                                  \
+        .op = #name,                                                                                                   \
+        .variant = "lines_" NC_ISA_NAME,                                                                               \
+        .flags = NACRE_KERNEL_ANY_LAYOUT,                                                                              \
+        .can = refuse,                                                                                                 \
+        .workspace = workspace,                                                                                        \
+        .run = function,                                                                                               \
+    };
+KERNEL(sum, run_sum)
