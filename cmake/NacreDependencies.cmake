@@ -1,5 +1,4 @@
-# docs/dependencies.md says why each is here. The last four are optional: without them the library says at run time
-# what it cannot do.
+# docs/dependencies.md says why each is here. Without the optional ones the library says at run time what it cannot do.
 
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)

@@ -3,7 +3,8 @@
 
 include(CMakePackageConfigHelpers)
 
-install(TARGETS nacre nacre_shared nacre_static EXPORT nacreTargets)
+install(TARGETS nacre)
+install(TARGETS nacre_shared nacre_static EXPORT nacreTargets)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/nacre TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/recipes DESTINATION ${CMAKE_INSTALL_DATADIR}/nacre)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE TYPE DOC)
@@ -17,7 +18,13 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/nacreConfig.cmake ${CMAKE_CURRENT_BINA
 
 # Relative, so that an installed tree can be moved.
 file(RELATIVE_PATH NACRE_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
-string(REPLACE ";" " " NACRE_PC_REQUIRES "${NACRE_FOUND_PACKAGES}")
+string(REGEX REPLACE "/$" "" NACRE_PC_PREFIX ${NACRE_PC_PREFIX})
+set(NACRE_PC_PRIVATE) # not Requires.private, which would add include folders that no header of ours needs
+foreach(package ${NACRE_FOUND_PACKAGES})
+    list(APPEND NACRE_PC_PRIVATE ${${package}_LDFLAGS})
+endforeach()
+list(REMOVE_DUPLICATES NACRE_PC_PRIVATE)
+string(REPLACE ";" " " NACRE_PC_PRIVATE "${NACRE_PC_PRIVATE}")
 configure_file(cmake/nacre.pc.in nacre.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/nacre.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
