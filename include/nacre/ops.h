@@ -217,6 +217,14 @@ NACRE_API nacre_tensor *nacre_log_softmax(nacre_tensor *x, int axis);
 NACRE_API nacre_tensor *nacre_cross_entropy_with(nacre_tensor *logits, nacre_tensor *target, nacre_tensor *weight,
                                                  double label_smoothing, int64_t ignore_index);
 
+/* ---- attention -------------------------------------------------------------------------------------------------- */
+
+/* softmax(scale q k' + mask) v: q [..., T, D], k [..., S, D], v [..., S, E] -> [..., T, E]; sibling 1 is the logsumexp
+ * of the scores [..., T]. The mask (NULL: none) broadcasts to [..., T, S] and is added, or, if bool, is true where one
+ * may attend; `causal`: row t to columns 0 to t. scale 0: 1 / sqrt(D). */
+NACRE_API nacre_tensor *nacre_scaled_dot_product_attention(nacre_tensor *q, nacre_tensor *k, nacre_tensor *v,
+                                                           nacre_tensor *mask, bool causal, double scale);
+
 /* ---- optimizer updates ------------------------------------------------------------------------------------------- */
 
 /* All parameters of one update. `scale` (a scalar, or NULL for 1) multiplies the gradients; where it is 0 nothing
