@@ -126,6 +126,10 @@ NACRE_API int64_t nacre_run_history_count(const nacre_run_history *history); /* 
  * ("step", "epoch", ...). Named `key`, ready to plot; x and y belong to the history, count is 0 if there are none. */
 NACRE_API nacre_series nacre_run_history_series(nacre_run_history *history, const char *event, const char *x_key,
                                                 const char *key);
+/* The curves of a run, from its "epoch" records against their "epoch": a figure for each NAME that is logged as
+ * "train.NAME" or "validation.NAME", loss first, and one for "learning_rate". `best_epoch` > 0 is marked. They belong
+ * to the history; the count is 0 if there are none. */
+NACRE_API const nacre_figure *nacre_run_history_curves(nacre_run_history *history, int64_t best_epoch, int *count);
 /* The last string under `key`; NULL if there is none. Belongs to the history. */
 NACRE_API const char *nacre_run_history_text(const nacre_run_history *history, const char *event, const char *key);
 

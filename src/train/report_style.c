@@ -60,6 +60,7 @@ const char nc_report_style[] =
     "@media print{@page{margin:14mm}body{background:none;font-size:10pt}header,main,footer{max-width:none;padding:0 "
     "1px}"
     "h2{break-after:avoid;margin-top:20px}.card,.tiles div,tr{break-inside:avoid}"
-    ".grid{grid-template-columns:1fr 1fr}.samples{grid-template-columns:repeat(8,1fr);gap:6px}"
+    "table{font-size:9pt}.grid{grid-template-columns:1fr 1fr}.samples{grid-template-columns:repeat(8,1fr);gap:6px}"
+    "figure{font-size:7pt}figcaption{padding:3px 4px 4px}"
     ".tiles{grid-template-columns:repeat(4,1fr)}.card.matrix svg{min-width:0}"
     "*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n";

@@ -1,7 +1,7 @@
-/* train/runlog.c - the append-only log of a run, and reading it back. */
-#include "train/plot.h"
+/* train/runlog.c - the append-only log of a run. */
+#include "train/runlog.h"
 
-#include <cJSON.h>
+#include "train/plot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,8 +24,7 @@ static const char *special_text(double value)
     return isnan(value) ? "NaN" : isinf(value) ? (value > 0 ? "Infinity" : "-Infinity") : NULL;
 }
 
-/* Whether the item stands for a number, and which. */
-static bool read_number(const cJSON *item, double *value)
+bool nc_read_number(const cJSON *item, double *value)
 {
     if (cJSON_IsNumber(item)) {
         *value = item->valuedouble;
@@ -55,10 +54,8 @@ static cJSON *parse_record(const char *line, const char *end)
     return NULL;
 }
 
-/* Calls `take` for each record, which becomes its own, with the bytes of the log before and up to the end of its line,
- * until it returns false. A last line that is torn ends the log. */
-static nacre_status scan_records(nacre_context *context, const char *path, const char *text, size_t size,
-                                 bool (*take)(void *user, cJSON *record, size_t before, size_t end), void *user)
+nacre_status nc_scan_records(nacre_context *context, const char *path, const char *text, size_t size,
+                             bool (*take)(void *user, cJSON *record, size_t before, size_t end), void *user)
 {
     const char *end = text + size, *line = text, *next;
     for (int number = 1; line < end; line = next, number++) {
@@ -95,7 +92,7 @@ static bool find_cut(void *user, cJSON *record, size_t before, size_t end)
 {
     log_cut *cut = user;
     double step = 0;
-    read_number(cJSON_GetObjectItemCaseSensitive(record, "step"), &step);
+    nc_read_number(cJSON_GetObjectItemCaseSensitive(record, "step"), &step);
     cJSON_Delete(record);
     bool stays = step <= (double)cut->step;
     cut->size = stays ? end : before;
@@ -109,7 +106,7 @@ static nacre_status find_kept(nacre_run_log *log, int64_t resume_step)
     char *text = nacre_file_read(log->context, log->path, 0, &size);
     if (!text) return nacre_check(log->context);
     log_cut cut = {.step = resume_step};
-    nacre_status status = scan_records(log->context, log->path, text, size, find_cut, &cut);
+    nacre_status status = nc_scan_records(log->context, log->path, text, size, find_cut, &cut);
     log->size = (int64_t)cut.size;
     log->last_step = cut.last_step;
     nacre_release(log->context, text);
@@ -229,131 +226,4 @@ nacre_status nacre_run_log_close(nacre_run_log *log)
     nacre_status status = nacre_run_log_sync(log);
     free_log(log);
     return status;
-}
-
-/* ---- reading ---- */
-
-/* Memory of one series that was asked for: its name, x and y. */
-typedef struct series_block {
-    struct series_block *next;
-    double *numbers;
-    char *name;
-} series_block;
-
-struct nacre_run_history {
-    nacre_context *context;
-    cJSON **records;
-    int64_t count, capacity;
-    series_block *blocks;
-};
-
-static bool keep_record(void *user, cJSON *record, size_t before, size_t end)
-{
-    (void)before, (void)end;
-    nacre_run_history *history = user;
-    if (history->count == history->capacity) {
-        int64_t capacity = history->capacity ? 2 * history->capacity : 64;
-        cJSON **records = nacre_resize(history->context, history->records, (size_t)capacity * sizeof *records);
-        if (!records) {
-            cJSON_Delete(record);
-            return false;
-        }
-        history->records = records;
-        history->capacity = capacity;
-    }
-    history->records[history->count++] = record;
-    return true;
-}
-
-nacre_run_history *nacre_run_history_read(nacre_context *context, const char *path)
-{
-    nacre_run_history *history = nacre_allocate(context, sizeof *history);
-    if (!history) return NULL;
-    history->context = context;
-    size_t size;
-    char *text = nacre_file_read(context, path, 0, &size);
-    bool done = text && scan_records(context, path, text, size, keep_record, history) == NACRE_OK;
-    nacre_release(context, text);
-    if (done) return history;
-    nacre_run_history_destroy(history);
-    return NULL;
-}
-
-static void free_block(nacre_context *context, series_block *block)
-{
-    nacre_release(context, block->name);
-    nacre_release(context, block->numbers);
-    nacre_release(context, block);
-}
-
-void nacre_run_history_destroy(nacre_run_history *history)
-{
-    if (!history) return;
-    for (int64_t i = 0; i < history->count; i++) cJSON_Delete(history->records[i]);
-    for (series_block *block = history->blocks, *next; block; block = next) {
-        next = block->next;
-        free_block(history->context, block);
-    }
-    nacre_release(history->context, history->records);
-    nacre_release(history->context, history);
-}
-
-int64_t nacre_run_history_count(const nacre_run_history *history)
-{
-    return history ? history->count : 0;
-}
-
-static bool is_event(const cJSON *record, const char *event)
-{
-    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(record, "event"));
-    return !event || (name && strcmp(name, event) == 0);
-}
-
-/* Fills x and y unless they are NULL; returns how many points there are. */
-static int64_t gather(const nacre_run_history *history, const char *event, const char *x_key, const char *key,
-                      double *x, double *y)
-{
-    int64_t count = 0;
-    for (int64_t i = 0; i < history->count; i++) {
-        const cJSON *record = history->records[i];
-        double at, value;
-        if (!is_event(record, event) || !read_number(cJSON_GetObjectItemCaseSensitive(record, x_key), &at) ||
-            !read_number(cJSON_GetObjectItemCaseSensitive(record, key), &value))
-            continue;
-        if (x) {
-            x[count] = at;
-            y[count] = value;
-        }
-        count++;
-    }
-    return count;
-}
-
-nacre_series nacre_run_history_series(nacre_run_history *history, const char *event, const char *x_key, const char *key)
-{
-    if (!history) return (nacre_series){0};
-    nacre_context *context = history->context;
-    int64_t count = gather(history, event, x_key, key, NULL, NULL);
-    series_block *block = nacre_allocate(context, sizeof *block);
-    if (!block) return (nacre_series){0};
-    block->name = nacre_duplicate(context, key);
-    block->numbers = nacre_allocate(context, 2 * (size_t)count * sizeof(double));
-    if (!block->name || !block->numbers) {
-        free_block(context, block);
-        return (nacre_series){0};
-    }
-    gather(history, event, x_key, key, block->numbers, block->numbers + count);
-    block->next = history->blocks;
-    history->blocks = block;
-    return (nacre_series){.name = block->name, .x = block->numbers, .y = block->numbers + count, .count = count};
-}
-
-const char *nacre_run_history_text(const nacre_run_history *history, const char *event, const char *key)
-{
-    for (int64_t i = nacre_run_history_count(history); i-- > 0;) {
-        const cJSON *record = history->records[i];
-        const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(record, key));
-        if (text && is_event(record, event)) return text;
-    }
-    return NULL;
 }

@@ -148,6 +148,50 @@ static void resuming_cuts_what_is_repeated(void)
     NC_CHECK_OK(ctx);
 }
 
+static void curves_of_a_run(void)
+{
+    const char *path = nc_file("curves.jsonl");
+    nacre_run_log *log = nacre_run_log_open(ctx, path, -1);
+    for (int epoch = 1; epoch <= 3; epoch++) {
+        const nacre_log_field fields[] = {{.key = "epoch", .value = epoch},
+                                          {.key = "learning_rate", .value = 1.0 / pow(10, epoch)},
+                                          {.key = "validation.f1_macro", .value = 0.5 + 0.1 * epoch},
+                                          {.key = "train.loss", .value = epoch == 2 ? NAN : 1.0 / epoch},
+                                          {.key = "validation.loss", .value = 2.0 / epoch},
+                                          {.key = "validation.mse", .value = 4.0 / epoch}};
+        nacre_run_log_append(log, "epoch", epoch, fields, 6);
+        nacre_run_log_append(log, "step", epoch, fields, 6); /* other records are no points */
+    }
+    NC_CHECK_INT(nacre_run_log_close(log), NACRE_OK);
+    nacre_run_history *history = nacre_run_history_read(ctx, path);
+    int count;
+    const nacre_figure *figures = nacre_run_history_curves(history, 3, &count);
+    NC_REQUIRE(figures && count == 4);
+    NC_CHECK_TEXT(figures[0].title, "Loss");
+    NC_CHECK_TEXT(figures[1].title, "F1 macro");
+    NC_CHECK_TEXT(figures[2].title, "Mse");
+    NC_CHECK_TEXT(figures[3].title, "Learning rate");
+    NC_CHECK_INT(figures[0].series_count, 2);
+    NC_CHECK_INT(figures[0].series[1].count, 3);
+    NC_CHECK_TEXT(figures[0].series[1].name, "validation");
+    NC_CHECK_NEAR(figures[0].series[1].x[2], 3, 0);
+    NC_CHECK_NEAR(figures[0].series[1].y[2], 2.0 / 3, 0);
+    NC_CHECK(figures[1].y.percent && !figures[2].y.percent && !figures[0].y.logarithmic);
+    NC_CHECK(figures[3].y.logarithmic && !figures[3].mark_name && figures[0].mark == 3);
+    NC_CHECK_INT(figures[1].series[0].color, 2); /* validation keeps its colour without training */
+    nacre_buffer svg = nacre_buffer_create(ctx);
+    for (int i = 0; i < count; i++) NC_CHECK_INT(nacre_figure_svg(ctx, &figures[i], true, &svg), NACRE_OK);
+    nacre_buffer_destroy(&svg);
+    nacre_run_history_destroy(history);
+
+    history = nacre_run_history_read(ctx, write_log("few.jsonl"));
+    figures = nacre_run_history_curves(history, 0, &count);
+    NC_CHECK_INT(count, 1);
+    NC_CHECK(figures && !figures[0].mark_name && figures[0].series_count == 1);
+    nacre_run_history_destroy(history);
+    NC_CHECK(!nacre_run_history_curves(NULL, 0, &count) && count == 0);
+}
+
 static void refusals(void)
 {
     nacre_run_log *log = nacre_run_log_open(ctx, nc_file("order.jsonl"), -1);
@@ -180,6 +224,8 @@ static bool write_and_read(nacre_context *context, void *user)
     done = nacre_run_log_close(log) == NACRE_OK && done;
     nacre_run_history *history = done ? nacre_run_history_read(context, path) : NULL;
     done = history && nacre_run_history_series(history, NULL, "step", "v").count == 1;
+    int count;
+    done = done && nacre_run_history_curves(history, 0, &count) && nacre_check(context) == NACRE_OK;
     nacre_run_history_destroy(history);
     return done;
 }
@@ -197,6 +243,7 @@ int main(void)
     NC_RUN(a_torn_end_is_ignored_and_cut);
     NC_RUN(a_bad_line_elsewhere_is_an_error);
     NC_RUN(resuming_cuts_what_is_repeated);
+    NC_RUN(curves_of_a_run);
     NC_RUN(refusals);
     NC_RUN(memory_runs_out);
     NC_CHECK_OK(ctx);
