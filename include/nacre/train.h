@@ -44,8 +44,9 @@ typedef struct nacre_optimizer {
 } nacre_optimizer;
 
 /* Appends the gradients of `loss` for all parameters of the model and one fused update to the graph. `learning_rate`
- * (f32) and `step` (i64, from 1) are scalar inputs. A step whose loss (or, with clipping, gradient norm) is not finite
- * changes nothing. Moments live in the model as state entries "optimizer.exp_avg.fc1.weight". */
+ * (of the loss's element type) and `step` (i64, from 1) are scalar inputs. A step whose loss (or, with clipping,
+ * gradient norm) is not finite changes nothing. Moments live in the model as state entries
+ * "optimizer.exp_avg.fc1.weight". */
 NACRE_API nacre_status nacre_minimise(nacre_tensor *loss, nacre_model *model, const nacre_optimizer *optimizer,
                                       nacre_tensor *learning_rate, nacre_tensor *step);
 /* The two halves, for accumulation: gradients are added up in state entries "gradient.fc1.weight" ... */

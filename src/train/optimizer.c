@@ -91,8 +91,8 @@ static nacre_tensor *clip_coefficient(const parameters *all, double clip_norm)
 static nacre_tensor *guard(nacre_tensor *loss, nacre_tensor *scale)
 {
     nacre_graph *graph = nacre_tensor_graph(loss);
-    nacre_tensor *zero = nacre_full(graph, NACRE_F32, NACRE_SCALAR, 0);
-    nacre_tensor *one = nacre_full(graph, NACRE_F32, NACRE_SCALAR, 1);
+    nacre_tensor *zero = nacre_full(graph, nacre_tensor_dtype(loss), NACRE_SCALAR, 0);
+    nacre_tensor *one = nacre_full(graph, nacre_tensor_dtype(loss), NACRE_SCALAR, 1);
     return nacre_where(nacre_isfinite(loss), scale ? scale : one, zero);
 }
 

@@ -3,6 +3,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim import lr_scheduler as scheduler
 
 from .store import attribute, draw, file
 
@@ -11,13 +12,17 @@ from .store import attribute, draw, file
 OPTIMIZERS = {
     "sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW,
 }
-NAMES = {"learning_rate": "lr", "epsilon": "eps"}  # ours -> PyTorch's
+
+
+def options_of(line):
+    """"sgd momentum=0.9" -> "sgd", {"momentum": 0.9}"""
+    name, *words = line.split()
+    return name, {key: attribute(value) for key, value in (word.split("=") for word in words)}
 
 
 def optimizer_from(line, parameters):
-    name, *words = line.split()
-    options = dict(word.split("=") for word in words)
-    options = {NAMES.get(key, key): attribute(value) for key, value in options.items()}
+    name, options = options_of(line)
+    options["lr"] = options.pop("learning_rate")
     if "beta1" in options or "beta2" in options:
         options["betas"] = (options.pop("beta1", 0.9), options.pop("beta2", 0.999))
     return OPTIMIZERS[name](parameters, **options)
@@ -32,13 +37,14 @@ def optim():
     for i, line in enumerate(filter(None, map(str.strip, """
         sgd learning_rate=0.1
         sgd learning_rate=0.1 momentum=0.9
-        sgd learning_rate=0.05 momentum=0.9 nesterov=true
+        sgd learning_rate=0.05 momentum=0.9 nesterov=1
         sgd learning_rate=0.05 momentum=0.8 weight_decay=0.1
         sgd learning_rate=0.05 weight_decay=0.1
         adam learning_rate=0.01
-        adam learning_rate=0.02 beta1=0.8 beta2=0.95 epsilon=0.001
+        adam learning_rate=0.02 beta1=0.8 beta2=0.95 eps=0.001
         adam learning_rate=0.01 weight_decay=0.1
-        adamw learning_rate=0.01
+        adamw learning_rate=0.01 weight_decay=0
+        sgd learning_rate=0.05 momentum=0.9 dampening=0.3
         adamw learning_rate=0.02 beta1=0.8 beta2=0.95 weight_decay=0.2
     """.splitlines()))):
         parameter = start.clone().requires_grad_()
@@ -49,6 +55,39 @@ def optim():
             after.append(parameter.detach().clone())
         tensors[f"{i}.after"] = torch.stack(after)
         metadata[str(i)] = line
+    return tensors, metadata
+
+
+@file
+def schedules():
+    """The learning rate of each of thirty steps."""
+    steps, tensors, metadata = 30, {}, {}
+    for i, line in enumerate(filter(None, map(str.strip, """
+        constant
+        constant warmup_steps=6
+        step step_size=7
+        step step_size=4 gamma=0.5 warmup_steps=5
+        cosine
+        cosine min_rate=0.01
+        cosine min_rate=0.01 warmup_steps=8
+    """.splitlines()))):
+        name, options = options_of(line)
+        optimizer, warmup = torch.optim.SGD([torch.zeros(1)], lr=0.4), options.get("warmup_steps", 0)
+        schedule = {
+            "constant": lambda: scheduler.ConstantLR(optimizer, 1.0),
+            "step": lambda: scheduler.StepLR(optimizer, options["step_size"], options.get("gamma", 0.1)),
+            "cosine": lambda: scheduler.CosineAnnealingLR(optimizer, steps - warmup, options.get("min_rate", 0)),
+        }[name]()
+        if warmup:
+            linear = scheduler.LinearLR(optimizer, 1 / (warmup + 1), total_iters=warmup)
+            schedule = scheduler.SequentialLR(optimizer, [linear, schedule], [warmup])
+        rates = []
+        for _ in range(steps):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.step()
+        tensors[f"{i}.rates"] = torch.tensor(rates, dtype=torch.float64)
+        metadata[str(i)] = line + " base=0.4"
     return tensors, metadata
 
 

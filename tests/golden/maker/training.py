@@ -131,5 +131,5 @@ training("cnn", CNN, "8x2x10x10", "8:i64@0..3", {
 })
 training("transformer", Transformer, "4x8:i64@0..10", "4x8:i64@0..10", {
     "sgd": "sgd learning_rate=0.05 momentum=0.9 weight_decay=0.001",
-    "adamw": "adamw learning_rate=0.002 epsilon=1e-4 weight_decay=0.01",
+    "adamw": "adamw learning_rate=0.002 eps=1e-4 weight_decay=0.01",
 })

@@ -1,0 +1,323 @@
+/* Optimizers, schedules and twenty training steps against PyTorch: tests/golden/optim, schedules and train_*. */
+#include "golden.h"
+
+#include <nacre/train.h>
+
+enum { TEXT = 160 };
+
+/* "momentum=0.9" in "sgd learning_rate=0.1 momentum=0.9" -> 0.9; 0 if it is not there. */
+static double option(const char *text, const char *name)
+{
+    char key[TEXT];
+    snprintf(key, sizeof key, " %s=", name);
+    const char *found = strstr(text, key);
+    return found ? strtod(found + strlen(key), NULL) : 0;
+}
+
+static bool is(const char *text, const char *word)
+{
+    return strncmp(text, word, strlen(word)) == 0 && strchr(" ", text[strlen(word)]) != NULL;
+}
+
+static nacre_optimizer read_optimizer(const char *text)
+{
+    return (nacre_optimizer){.kind = is(text, "sgd")    ? NACRE_OPTIMIZER_SGD
+                                     : is(text, "adam") ? NACRE_OPTIMIZER_ADAM
+                                                        : NACRE_OPTIMIZER_ADAMW,
+                             .momentum = option(text, "momentum"),
+                             .dampening = option(text, "dampening"),
+                             .nesterov = option(text, "nesterov") != 0,
+                             .beta1 = option(text, "beta1"),
+                             .beta2 = option(text, "beta2"),
+                             .eps = option(text, "eps"),
+                             .weight_decay = option(text, "weight_decay")};
+}
+
+static const nacre_named_array *find(const nacre_safetensors *file, const char *first, const char *second)
+{
+    char name[TEXT];
+    snprintf(name, sizeof name, "%s.%s", first, second);
+    return nacre_safetensors_find(file, name);
+}
+
+static void compare(const char *what, const nacre_named_array *golden, nacre_dtype dtype, const void *got)
+{
+    double *expected = golden ? nc_golden_values(golden) : NULL;
+    double error = expected ? nc_furthest(dtype, got, expected, nacre_shape_count(golden->shape)) : INFINITY;
+    if (error > nc_tolerance(dtype))
+        NC_COMPLAIN("%s %s in %s: relative error %.3g", what, golden ? golden->name : "(no golden value)",
+                    nacre_dtype_name(dtype), error);
+    free(expected);
+}
+
+/* ---- optimizers ---- */
+
+/* The parameter's gradient is the input g: the loss is sum(weight * g). */
+static void run_optimizer(nacre_context *context, const nacre_safetensors *file, nacre_text_pair line,
+                          nacre_dtype dtype)
+{
+    const nacre_named_array *start = nacre_safetensors_find(file, "start"), *after = find(file, line.key, "after");
+    const nacre_named_array *gradients = nacre_safetensors_find(file, "gradients");
+    NC_REQUIRE(start && after && gradients);
+    nacre_optimizer optimizer = read_optimizer(line.text);
+    nacre_graph *graph = nacre_graph_create(context);
+    nacre_model *model = nacre_model_create(context);
+    int slot = nacre_model_add(model, NACRE_ENTRY_PARAMETER, "weight", dtype, start->shape);
+    int64_t size = nacre_shape_count(start->shape), steps = gradients->shape.dims[0];
+    nacre_tensor *g = nacre_input(graph, "gradient", dtype, start->shape);
+    nacre_tensor *rate = nacre_input(graph, "learning_rate", dtype, NACRE_SCALAR);
+    nacre_tensor *step = nacre_input(graph, "step", NACRE_I64, NACRE_SCALAR);
+    nacre_tensor *loss = nacre_sum(nacre_mul(nacre_model_tensor(graph, model, slot), g), NULL);
+    nacre_minimise(loss, model, &optimizer, rate, step);
+    nacre_feed_scalar(rate, option(line.text, "learning_rate"));
+    size_t bytes = (size_t)(size * steps) * nacre_dtype_size(dtype), each = bytes / (size_t)steps;
+    char *all = malloc(bytes), *history = malloc(bytes);
+    NC_REQUIRE(all && history);
+    nacre_safetensors_load(gradients, dtype, all);
+    nacre_entry entry;
+    nacre_model_entry(model, slot, &entry); /* after the moments were added: that moves entries */
+    nacre_safetensors_load(start, dtype, entry.data);
+    for (int64_t i = 0; i < steps && nacre_check(context) == NACRE_OK; i++) {
+        nacre_feed_scalar(step, (double)(i + 1));
+        nacre_feed(g, all + (size_t)i * each);
+        nacre_run(graph);
+        memcpy(history + (size_t)i * each, entry.data, each);
+    }
+    NC_CHECK_OK(context);
+    compare(line.text, after, dtype, history);
+    free(all);
+    free(history);
+    nacre_graph_destroy(graph);
+    nacre_model_destroy(model);
+}
+
+static void optimizers(void)
+{
+    nacre_context *context = nacre_context_create(&(nacre_context_options){.threads = 2});
+    nacre_safetensors *file = nacre_safetensors_open(context, nc_source("tests/golden/optim.safetensors"));
+    NC_REQUIRE(file);
+    int count = 0;
+    for (nacre_text_pair line; (line = nacre_safetensors_metadata_at(file, count)).key; count++) {
+        run_optimizer(context, file, line, NACRE_F64);
+        run_optimizer(context, file, line, NACRE_F32);
+    }
+    NC_CHECK(count > 0);
+    nacre_safetensors_close(file);
+    nacre_context_destroy(context);
+}
+
+/* ---- schedules ---- */
+
+static void schedules(void)
+{
+    nacre_context *context = nacre_context_create(&(nacre_context_options){.threads = 1});
+    nacre_safetensors *file = nacre_safetensors_open(context, nc_source("tests/golden/schedules.safetensors"));
+    NC_REQUIRE(file);
+    int count = 0;
+    for (nacre_text_pair line; (line = nacre_safetensors_metadata_at(file, count)).key; count++) {
+        nacre_schedule schedule = {.kind = is(line.text, "constant") ? NACRE_SCHEDULE_CONSTANT
+                                           : is(line.text, "step")   ? NACRE_SCHEDULE_STEP
+                                                                     : NACRE_SCHEDULE_COSINE,
+                                   .base = option(line.text, "base"),
+                                   .warmup_steps = (int64_t)option(line.text, "warmup_steps"),
+                                   .step_size = (int64_t)option(line.text, "step_size"),
+                                   .gamma = option(line.text, "gamma"),
+                                   .min_rate = option(line.text, "min_rate")};
+        const nacre_named_array *rates = find(file, line.key, "rates");
+        double got[64];
+        NC_REQUIRE(rates && rates->shape.dims[0] <= 64);
+        for (int64_t i = 0; i < rates->shape.dims[0]; i++)
+            got[i] = nacre_schedule_rate(&schedule, i, rates->shape.dims[0]);
+        compare(line.text, rates, NACRE_F64, got);
+    }
+    NC_CHECK(count > 0);
+    nacre_safetensors_close(file);
+    nacre_context_destroy(context);
+}
+
+/* ---- models: those of tests/golden/maker/training.py ---- */
+
+static nacre_tensor *mlp(nacre_scope s, nacre_tensor *x)
+{
+    x = nacre_relu(nacre_linear(nacre_in(s, "fc1"), x, 24, NULL));
+    x = nacre_tanh(nacre_linear(nacre_in(s, "fc2"), x, 16, NULL));
+    return nacre_linear(nacre_in(s, "fc3"), x, 5, NULL);
+}
+
+static nacre_tensor *cnn(nacre_scope s, nacre_tensor *x)
+{
+    const nacre_conv_layer_options plain = {.no_bias = true}, halving = {.no_bias = true, .stride = 2};
+    x = nacre_conv2d(nacre_in(s, "conv1"), x, 6, 3, &plain);
+    x = nacre_relu(nacre_batch_norm(nacre_in(s, "bn1"), x, NULL));
+    x = nacre_max_pool(x, &(nacre_pool_options){.kernel = {2, 2}});
+    x = nacre_conv2d(nacre_in(s, "conv2"), x, 8, 3, &halving);
+    x = nacre_relu(nacre_batch_norm(nacre_in(s, "bn2"), x, NULL));
+    x = nacre_flatten(nacre_adaptive_avg_pool(x, (int64_t[]){1, 1}), 1);
+    return nacre_linear(nacre_in(s, "fc"), x, 4, NULL);
+}
+
+/* ---- training ---- */
+
+enum { STEPS = 20 };
+
+typedef nacre_tensor *build_function(nacre_scope scope, nacre_tensor *x);
+
+typedef struct training {
+    nacre_context *context;
+    nacre_graph *graph;
+    nacre_model *model;
+    const nacre_safetensors *file;
+    const char *name;
+    nacre_dtype dtype;
+    build_function *build;
+    void *x, *y; /* the batches one after the other */
+} training;
+
+static void *load(const nacre_named_array *array, nacre_dtype dtype)
+{
+    void *values = array ? malloc((size_t)nacre_shape_count(array->shape) * nacre_dtype_size(dtype)) : NULL;
+    if (values) nacre_safetensors_load(array, dtype, values);
+    return values;
+}
+
+/* Batch `index` of array `name` as an input: what stands behind the first axis, the targets in one row. */
+static nacre_tensor *feed_batch(training *t, const char *name, const void *values, int64_t index, bool flat)
+{
+    const nacre_named_array *array = nacre_safetensors_find(t->file, name);
+    nacre_dtype dtype = nacre_dtype_is_float(array->dtype) ? t->dtype : array->dtype;
+    nacre_shape shape = {.rank = array->shape.rank - 1};
+    memcpy(shape.dims, array->shape.dims + 1, sizeof(int64_t) * (size_t)shape.rank);
+    int64_t count = nacre_shape_count(shape);
+    nacre_tensor *input = nacre_input(t->graph, name, dtype, flat ? NACRE_SHAPE(count) : shape);
+    index %= array->shape.dims[0];
+    nacre_feed(input, (const char *)values + (size_t)(index * count) * nacre_dtype_size(dtype));
+    return input;
+}
+
+static nacre_tensor *logits(training *t, int64_t batch, bool is_training)
+{
+    nacre_scope scope = nacre_root(t->graph, t->model, is_training);
+    scope.dtype = t->dtype;
+    return t->build(scope, feed_batch(t, "x", t->x, batch, false));
+}
+
+/* Builds the graph of a step anew: from the second time on its plan is found again. */
+static double train_step(training *t, const char *optimizer_text, int64_t index)
+{
+    nacre_optimizer optimizer = read_optimizer(optimizer_text);
+    nacre_graph_reset(t->graph);
+    nacre_tensor *outputs = logits(t, index, true);
+    nacre_tensor *loss = nacre_cross_entropy(outputs, feed_batch(t, "y", t->y, index, true), NULL);
+    nacre_tensor *rate = nacre_input(t->graph, "learning_rate", t->dtype, NACRE_SCALAR);
+    nacre_tensor *step = nacre_input(t->graph, "step", NACRE_I64, NACRE_SCALAR);
+    nacre_minimise(loss, t->model, &optimizer, rate, step);
+    nacre_feed_scalar(rate, option(optimizer_text, "learning_rate"));
+    nacre_feed_scalar(step, (double)(index + 1));
+    nacre_output(loss);
+    nacre_run(t->graph);
+    return nacre_read_scalar(loss);
+}
+
+/* Every parameter and buffer of the model gets the value `prefix`.PATH, or is compared with it. */
+static void each_entry(training *t, const char *prefix, bool set)
+{
+    nacre_entry entry;
+    int count = 0;
+    for (int slot = 0; nacre_model_entry(t->model, slot, &entry); slot++) {
+        if (entry.role == NACRE_ENTRY_STATE) continue;
+        const nacre_named_array *golden = find(t->file, prefix, entry.path);
+        if (!golden || !nacre_shape_equal(golden->shape, entry.shape))
+            NC_COMPLAIN("%s: PyTorch has no %s of this shape", t->name, entry.path);
+        else if (set)
+            nacre_safetensors_load(golden, t->dtype, entry.data);
+        else
+            compare(t->name, golden, t->dtype, entry.data);
+        count++;
+    }
+    NC_CHECK(count > 0);
+}
+
+static void train_with(training *t, const char *optimizer, const char *text)
+{
+    char name[TEXT];
+    double losses[STEPS];
+    t->graph = nacre_graph_create(t->context);
+    t->model = nacre_model_create(t->context);
+    logits(t, 0, true);
+    each_entry(t, "start", true);
+    for (int i = 0; i < STEPS; i++) losses[i] = train_step(t, text, i);
+    float narrow[STEPS];
+    for (int i = 0; i < STEPS; i++) narrow[i] = (float)losses[i];
+    compare(t->name, find(t->file, optimizer, "loss"), t->dtype, t->dtype == NACRE_F64 ? (void *)losses : narrow);
+    snprintf(name, sizeof name, "%s.final", optimizer);
+    each_entry(t, name, false);
+
+    nacre_graph_reset(t->graph);
+    nacre_tensor *outputs = logits(t, 0, false);
+    nacre_output(outputs);
+    nacre_run(t->graph);
+    size_t size = (size_t)nacre_tensor_count(outputs) * nacre_dtype_size(t->dtype);
+    void *got = malloc(size + 1);
+    NC_CHECK(got && nacre_read(outputs, got, size) == NACRE_OK);
+    compare(t->name, find(t->file, optimizer, "eval"), t->dtype, got);
+    free(got);
+    if (nacre_check(t->context)) NC_COMPLAIN("%s, %s: %s", t->name, text, nacre_message(t->context));
+    nacre_clear(t->context);
+    nacre_graph_destroy(t->graph);
+    nacre_model_destroy(t->model);
+}
+
+static void train_model(const char *name, build_function *build, nacre_dtype dtype,
+                        const nacre_context_options *options)
+{
+    char path[TEXT];
+    snprintf(path, sizeof path, "tests/golden/train_%s.safetensors", name);
+    training t = {.context = nacre_context_create(options), .name = name, .dtype = dtype, .build = build};
+    nacre_safetensors *file = nacre_safetensors_open(t.context, nc_source(path));
+    const nacre_named_array *x = file ? nacre_safetensors_find(file, "x") : NULL;
+    NC_REQUIRE(x);
+    t.file = file;
+    t.x = load(x, nacre_dtype_is_float(x->dtype) ? dtype : x->dtype);
+    t.y = load(nacre_safetensors_find(file, "y"), NACRE_I64);
+    NC_REQUIRE(t.x && t.y);
+    int count = 0;
+    for (nacre_text_pair pair; (pair = nacre_safetensors_metadata_at(file, count)).key; count++)
+        train_with(&t, pair.key, pair.text);
+    NC_CHECK(count > 0);
+    free(t.x);
+    free(t.y);
+    nacre_safetensors_close(file);
+    nacre_context_destroy(t.context);
+}
+
+/* In both precisions, with plain kernels, and with those of each instruction set on one thread and on two. */
+static void train_everywhere(const char *name, build_function *build)
+{
+    for (int d = 0; d < 2; d++) {
+        nacre_dtype dtype = d ? NACRE_F32 : NACRE_F64;
+        train_model(name, build, dtype, &(nacre_context_options){.device = NACRE_DEVICE_REFERENCE, .threads = 1});
+        for (int level = 0; level <= (int)nacre_machine_info()->best; level++)
+            for (int threads = 1; threads <= 2; threads++)
+                train_model(name, build, dtype,
+                            &(nacre_context_options){.threads = threads, .instruction_set = level + 1});
+    }
+}
+
+static void train_mlp(void)
+{
+    train_everywhere("mlp", mlp);
+}
+
+static void train_cnn(void)
+{
+    train_everywhere("cnn", cnn);
+}
+
+int main(void)
+{
+    NC_RUN(optimizers);
+    NC_RUN(schedules);
+    NC_RUN(train_mlp);
+    NC_RUN(train_cnn);
+    return nc_report();
+}
