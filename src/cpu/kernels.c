@@ -16,6 +16,17 @@
     X(nc_avg_pool_kernel_##isa)                                                                                        \
     X(nc_avg_pool_backward_kernel_##isa)                                                                               \
     X(nc_sum_kernel_##isa)                                                                                             \
+    X(nc_sgd_kernel_##isa)                                                                                             \
+    X(nc_adam_kernel_##isa)                                                                                            \
+    X(nc_global_norm_kernel_##isa)                                                                                     \
+    X(nc_assign_kernel_##isa)                                                                                          \
+    X(nc_assign_lerp_kernel_##isa)                                                                                     \
+    X(nc_softmax_kernel_##isa)                                                                                         \
+    X(nc_log_softmax_kernel_##isa)                                                                                     \
+    X(nc_softmax_backward_kernel_##isa)                                                                                \
+    X(nc_log_softmax_backward_kernel_##isa)                                                                            \
+    X(nc_cross_entropy_kernel_##isa)                                                                                   \
+    X(nc_cross_entropy_backward_kernel_##isa)                                                                          \
     X(nc_elementwise_kernel_fused_##isa)                                                                               \
     NC_ELEMENTWISE_TABLE(ELEMENTWISE, X, isa)
 

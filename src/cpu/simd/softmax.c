@@ -1,0 +1,362 @@
+/* cpu/simd/softmax.c - softmax, its logarithm, their gradients, and cross-entropy: line by line along an axis.
+ *
+ * A line that is contiguous is worked on in place; any other is gathered into scratch first. */
+#include "cpu/share.h"
+#include "cpu/simd/math.h"
+
+#include <nacre/backend.h>
+
+enum { GRAIN = 1 << 12 }; /* elements worth a task */
+
+/* ---- lines ------------------------------------------------------------------------------------------------------- */
+
+NC_ALWAYS_INLINE nc_vec get(const float *p, int64_t lanes, float beyond)
+{
+    if (lanes >= NC_LANES) return nc_load(p);
+    float values[NC_LANES];
+    for (int i = 0; i < NC_LANES; i++) values[i] = beyond;
+    memcpy(values, p, (size_t)lanes * sizeof *p);
+    return nc_load(values);
+}
+
+NC_ALWAYS_INLINE void put(float *p, nc_vec v, int64_t lanes)
+{
+    if (lanes >= NC_LANES)
+        nc_store(p, v);
+    else
+        nc_store_some(p, v, lanes);
+}
+
+/* log(sum(exp(x))) */
+static float log_sum_exp(const float *x, int64_t count)
+{
+    const float infinity = __builtin_inff();
+    nc_vec largest = nc_splat(-infinity), sum = {0};
+    for (int64_t i = 0; i < count; i += NC_LANES) {
+        const nc_vec v = get(x + i, count - i, -infinity);
+        largest = nc_select(nc_unequal(largest, largest), largest, nc_max(largest, v)); /* a NaN stays */
+    }
+    const float top = nc_fold_max(largest);
+    if (top == infinity || top == -infinity || top != top) return top;
+    for (int64_t i = 0; i < count; i += NC_LANES) sum += nc_exp(get(x + i, count - i, -infinity) - top);
+    return top + nc_log(nc_splat(nc_sum(sum)))[0];
+}
+
+static void softmax_line(const float *x, float *y, int64_t count)
+{
+    const float log_sum = log_sum_exp(x, count);
+    for (int64_t i = 0; i < count; i += NC_LANES) put(y + i, nc_exp(get(x + i, count - i, 0) - log_sum), count - i);
+}
+
+static void log_softmax_line(const float *x, float *y, int64_t count)
+{
+    const float log_sum = log_sum_exp(x, count);
+    for (int64_t i = 0; i < count; i += NC_LANES) put(y + i, get(x + i, count - i, 0) - log_sum, count - i);
+}
+
+static void softmax_backward_line(const float *dy, const float *y, float *dx, int64_t count)
+{
+    nc_vec dot = {0};
+    for (int64_t i = 0; i < count; i += NC_LANES)
+        dot = nc_fma(get(dy + i, count - i, 0), get(y + i, count - i, 0), dot);
+    const float total = nc_sum(dot);
+    for (int64_t i = 0; i < count; i += NC_LANES)
+        put(dx + i, get(y + i, count - i, 0) * (get(dy + i, count - i, 0) - total), count - i);
+}
+
+static void log_softmax_backward_line(const float *dy, const float *y, float *dx, int64_t count)
+{
+    nc_vec sum = {0};
+    for (int64_t i = 0; i < count; i += NC_LANES) sum += get(dy + i, count - i, 0);
+    const nc_vec total = nc_splat(nc_sum(sum));
+    for (int64_t i = 0; i < count; i += NC_LANES)
+        put(dx + i, nc_fma(nc_exp(get(y + i, count - i, 0)), -total, get(dy + i, count - i, 0)), count - i);
+}
+
+/* ---- all lines of a tensor --------------------------------------------------------------------------------------- */
+
+typedef struct lines {
+    nacre_shape starts; /* positions of lines: the axis has size 1 */
+    int axis;
+    int64_t count, length, per_task;
+    float *scratch; /* for each thread three lines; NULL where all are contiguous */
+} lines;
+
+static lines lines_of(const nacre_shape *shape, int axis)
+{
+    lines l = {.starts = *shape, .axis = axis, .length = shape->dims[axis]};
+    l.starts.dims[axis] = 1;
+    l.count = l.length ? nacre_shape_count(l.starts) : 0;
+    l.per_task = nc_most(GRAIN / nc_most(l.length, 1), 1);
+    return l;
+}
+
+static int64_t line_offset(const lines *l, const nacre_view *view, int64_t line)
+{
+    int64_t offset = 0;
+    for (int i = l->starts.rank - 1; i >= 0; i--) {
+        offset += line % l->starts.dims[i] * view->strides[i];
+        line /= l->starts.dims[i];
+    }
+    return offset;
+}
+
+/* The line at `offset` of a view: where it stands, or a copy in `copy`. */
+static const float *read_line(const lines *l, const nacre_view *view, int64_t offset, float *copy)
+{
+    const float *data = (const float *)view->data + offset;
+    const int64_t stride = view->strides[l->axis];
+    if (stride == 1) return data;
+    for (int64_t i = 0; i < l->length; i++) copy[i] = data[i * stride];
+    return copy;
+}
+
+static float *line_to_write(const lines *l, const nacre_view *view, int64_t offset, float *copy)
+{
+    return view->strides[l->axis] == 1 ? (float *)view->data + offset : copy;
+}
+
+static void write_line(const lines *l, const nacre_view *view, int64_t offset, const float *copy)
+{
+    const int64_t stride = view->strides[l->axis];
+    if (stride == 1) return;
+    for (int64_t i = 0; i < l->length; i++) ((float *)view->data)[offset + i * stride] = copy[i];
+}
+
+enum { SCRATCH_LINES = 3 };
+
+static float *scratch_line(const lines *l, int thread, int index)
+{
+    return l->scratch + (thread * SCRATCH_LINES + index) * nc_round_up(l->length, NC_LANES);
+}
+
+static size_t scratch_bytes(const nacre_node_info *info, const nacre_view *view, int axis)
+{
+    if (view->strides[axis] == 1) return 0;
+    return sizeof(float) * (size_t)(info->threads * SCRATCH_LINES * nc_round_up(view->shape.dims[axis], NC_LANES));
+}
+
+/* ---- softmax ----------------------------------------------------------------------------------------------------- */
+
+typedef struct softmax {
+    lines lines;
+    nacre_view in[2], out; /* x; dy and y */
+    void (*forward)(const float *x, float *y, int64_t count);
+    void (*backward)(const float *dy, const float *y, float *dx, int64_t count);
+} softmax;
+
+static void softmax_lines(void *user, int64_t index, int thread)
+{
+    const softmax *s = user;
+    const lines *l = &s->lines;
+    for (int64_t i = index * l->per_task; i < nc_least((index + 1) * l->per_task, l->count); i++) {
+        const int64_t to = line_offset(l, &s->out, i);
+        float *y = line_to_write(l, &s->out, to, scratch_line(l, thread, 0));
+        const float *a = read_line(l, &s->in[0], line_offset(l, &s->in[0], i), scratch_line(l, thread, 1));
+        if (s->forward)
+            s->forward(a, y, l->length);
+        else
+            s->backward(a, read_line(l, &s->in[1], line_offset(l, &s->in[1], i), scratch_line(l, thread, 2)), y,
+                        l->length);
+        write_line(l, &s->out, to, y);
+    }
+}
+
+static void run_lines(const nacre_call *call, softmax *s)
+{
+    s->lines = lines_of(&call->outputs[0].shape, (int)call->attributes[0]);
+    s->lines.scratch = call->workspace;
+    s->in[0] = call->inputs[0];
+    if (call->input_count > 1) s->in[1] = call->inputs[1];
+    s->out = call->outputs[0];
+    nacre_parallel(call->team, nc_ceil_div(s->lines.count, s->lines.per_task), softmax_lines, s);
+}
+
+static void run_softmax(const nacre_call *call)
+{
+    run_lines(call, &(softmax){.forward = softmax_line});
+}
+
+static void run_log_softmax(const nacre_call *call)
+{
+    run_lines(call, &(softmax){.forward = log_softmax_line});
+}
+
+static void run_softmax_backward(const nacre_call *call)
+{
+    run_lines(call, &(softmax){.backward = softmax_backward_line});
+}
+
+static void run_log_softmax_backward(const nacre_call *call)
+{
+    run_lines(call, &(softmax){.backward = log_softmax_backward_line});
+}
+
+static const char *refuse(const nacre_node_info *info)
+{
+    return info->outputs[0].dtype == NACRE_F32 ? NULL : "computes f32 only";
+}
+
+static size_t softmax_workspace(const nacre_node_info *info)
+{
+    return scratch_bytes(info, &info->outputs[0], (int)info->attributes[0]);
+}
+
+/* ---- cross-entropy ----------------------------------------------------------------------------------------------- */
+
+enum { LABEL_SMOOTHING, IGNORE_INDEX }; /* attribute words */
+enum { CLASSES = 1 };                   /* the axis */
+
+/* With smoothing e and K classes the target distribution is (1 - e) w[t] on the target and e / K w[c] on each class
+ * (ops/cross_entropy.c). */
+typedef struct cross_entropy {
+    lines lines;
+    const nacre_view *logits, *target;
+    const float *weight;     /* NULL: 1 */
+    float smoothing, spread; /* e and e / K */
+    float smoothed;          /* e / K times the sum of the weights */
+    int64_t ignored;
+    float *loss, *log_sum, *counted;    /* forward */
+    const float *dloss, *given_log_sum; /* backward */
+    nacre_view dlogits;
+} cross_entropy;
+
+typedef struct target {
+    int64_t class;
+    float weight;   /* 0 where ignored, NaN where it is no class */
+    float smoothed; /* 0 where ignored */
+} target;
+
+static target read_target(const cross_entropy *c, int64_t line)
+{
+    const int64_t class = c->target->dtype == NACRE_I64 ? ((const int64_t *)c->target->data)[line]
+                                                        : ((const int32_t *)c->target->data)[line];
+    if (class == c->ignored) return (target){.class = class};
+    const bool exists = class >= 0 && class < c->lines.length;
+    return (target){.class = class,
+                    .weight = !exists     ? __builtin_nanf("")
+                              : c->weight ? c->weight[class]
+                                          : 1,
+                    .smoothed = c->smoothed};
+}
+
+/* Sum over the classes of w[c] (log_sum - x[c]). */
+static float weighted_sum(const cross_entropy *c, const float *x, float log_sum)
+{
+    nc_vec sum = {0};
+    for (int64_t i = 0; i < c->lines.length; i += NC_LANES) {
+        const int64_t left = c->lines.length - i;
+        const nc_vec loss = log_sum - get(x + i, left, log_sum);
+        sum += c->weight ? loss * get(c->weight + i, left, 0) : loss;
+    }
+    return nc_sum(sum);
+}
+
+static void loss_lines(void *user, int64_t index, int thread)
+{
+    const cross_entropy *c = user;
+    const lines *l = &c->lines;
+    for (int64_t i = index * l->per_task; i < nc_least((index + 1) * l->per_task, l->count); i++) {
+        const float *x = read_line(l, c->logits, line_offset(l, c->logits, i), scratch_line(l, thread, 0));
+        const target t = read_target(c, i);
+        const float log_sum = log_sum_exp(x, l->length);
+        float loss = 0;
+        if (t.weight != t.weight)
+            loss = t.weight;
+        else if (t.weight != 0)
+            loss = (1 - c->smoothing) * t.weight * (log_sum - x[t.class]);
+        if (t.smoothed != 0) loss += c->spread * weighted_sum(c, x, log_sum);
+        c->loss[i] = loss;
+        c->log_sum[i] = log_sum;
+        c->counted[i] = t.weight;
+    }
+}
+
+static void gradient_line(const cross_entropy *c, int64_t line, const float *x, float *dx)
+{
+    const target t = read_target(c, line);
+    const int64_t count = c->lines.length;
+    const float on_target = (1 - c->smoothing) * t.weight, all = on_target + t.smoothed, d = c->dloss[line];
+    const bool exists = t.class >= 0 && t.class < count;
+    for (int64_t i = 0; i < count; i += NC_LANES) {
+        const int64_t left = count - i;
+        nc_vec g = nc_exp(get(x + i, left, 0) - c->given_log_sum[line]) * all;
+        if (t.smoothed != 0) g -= c->spread * (c->weight ? get(c->weight + i, left, 0) : nc_splat(1));
+        put(dx + i, all == 0 ? (nc_vec){0} : g * d, left);
+    }
+    if (exists && all != 0) dx[t.class] -= d * on_target;
+}
+
+static void gradient_lines(void *user, int64_t index, int thread)
+{
+    const cross_entropy *c = user;
+    const lines *l = &c->lines;
+    for (int64_t i = index * l->per_task; i < nc_least((index + 1) * l->per_task, l->count); i++) {
+        const float *x = read_line(l, c->logits, line_offset(l, c->logits, i), scratch_line(l, thread, 0));
+        const int64_t to = line_offset(l, &c->dlogits, i);
+        float *dx = line_to_write(l, &c->dlogits, to, scratch_line(l, thread, 1));
+        gradient_line(c, i, x, dx);
+        write_line(l, &c->dlogits, to, dx);
+    }
+}
+
+static cross_entropy describe(const nacre_call *call, int logits, int weight)
+{
+    cross_entropy c = {.logits = &call->inputs[logits], .target = &call->inputs[logits + 1]};
+    c.lines = lines_of(&c.logits->shape, CLASSES);
+    c.lines.scratch = call->workspace;
+    if (weight < call->input_count) c.weight = call->inputs[weight].data;
+    c.smoothing = (float)nacre_unword(call->attributes[LABEL_SMOOTHING]);
+    c.spread = c.smoothing / (float)nc_most(c.lines.length, 1);
+    c.ignored = call->attributes[IGNORE_INDEX];
+    double weights = c.weight ? 0 : (double)c.lines.length;
+    for (int64_t i = 0; c.weight && i < c.lines.length; i++) weights += (double)c.weight[i];
+    c.smoothed = c.spread * (float)weights;
+    return c;
+}
+
+static void run_cross_entropy(const nacre_call *call)
+{
+    cross_entropy c = describe(call, 0, 2);
+    c.loss = call->outputs[0].data;
+    c.log_sum = call->outputs[1].data;
+    c.counted = call->outputs[2].data;
+    nacre_parallel(call->team, nc_ceil_div(c.lines.count, c.lines.per_task), loss_lines, &c);
+}
+
+static void run_cross_entropy_backward(const nacre_call *call)
+{
+    cross_entropy c = describe(call, 1, 4);
+    c.dloss = call->inputs[0].data;
+    c.given_log_sum = call->inputs[3].data;
+    c.dlogits = call->outputs[0];
+    nacre_parallel(call->team, nc_ceil_div(c.lines.count, c.lines.per_task), gradient_lines, &c);
+}
+
+static size_t cross_entropy_workspace(const nacre_node_info *info)
+{
+    return scratch_bytes(info, &info->inputs[0], CLASSES);
+}
+
+static size_t cross_entropy_backward_workspace(const nacre_node_info *info)
+{
+    return scratch_bytes(info, &info->inputs[1], CLASSES);
+}
+
+/* ---- as kernels -------------------------------------------------------------------------------------------------- */
+
+#define KERNEL(name, bytes)                                                                                            \
+    const nacre_kernel nc_isa(nc_##name##_kernel) = {                                                                  \
+        .op = #name,                                                                                                   \
+        .variant = "lines_" NC_ISA_NAME,                                                                               \
+        .flags = NACRE_KERNEL_ANY_LAYOUT | NACRE_KERNEL_IN_PLACE,                                                      \
+        .can = refuse,                                                                                                 \
+        .workspace = bytes,                                                                                            \
+        .run = run_##name,                                                                                             \
+    };
+KERNEL(softmax, softmax_workspace)
+KERNEL(log_softmax, softmax_workspace)
+KERNEL(softmax_backward, softmax_workspace)
+KERNEL(log_softmax_backward, softmax_workspace)
+KERNEL(cross_entropy, cross_entropy_workspace)
+KERNEL(cross_entropy_backward, cross_entropy_backward_workspace)
