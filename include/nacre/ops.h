@@ -184,6 +184,21 @@ NACRE_API nacre_tensor *nacre_avg_pool(nacre_tensor *x, const nacre_pool_options
 NACRE_API nacre_tensor *nacre_adaptive_avg_pool(nacre_tensor *x, const int64_t *size);
 NACRE_API nacre_tensor *nacre_adaptive_max_pool(nacre_tensor *x, const int64_t *size); /* siblings as nacre_max_pool */
 
+/* The mean of each plane: [N, C, ...] -> [N, C, 1...]. */
+NACRE_API nacre_tensor *nacre_global_avg_pool(nacre_tensor *x);
+
+/* ---- interpolation ---------------------------------------------------------------------------------------------- */
+
+typedef struct nacre_interpolate_options {
+    int64_t size[3]; /* of the result, one per spatial axis; zeros: floor(n * scale) */
+    double scale;    /* result by input size, of all axes; 0: as the sizes give it */
+    bool linear;     /* between neighbours; else the nearest element */
+    bool align_corners;
+} nacre_interpolate_options;
+
+/* Resizes the planes of x [N, C, ...]. */
+NACRE_API nacre_tensor *nacre_interpolate(nacre_tensor *x, const nacre_interpolate_options *options);
+
 /* ---- normalisation ---------------------------------------------------------------------------------------------- */
 
 /* Weights and biases may be NULL; epsilon is added to the variance (usually 1e-5). Siblings 1 and 2 are mean and biased

@@ -183,3 +183,8 @@ nacre_tensor *nacre_adaptive_max_pool(nacre_tensor *x, const int64_t *size)
 {
     return pool(&nc_op_adaptive_max_pool, x, size);
 }
+
+nacre_tensor *nacre_global_avg_pool(nacre_tensor *x)
+{
+    return pool(&nc_op_adaptive_avg_pool, x, (int64_t[NC_WINDOW_AXES]){1, 1, 1});
+}
