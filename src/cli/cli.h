@@ -104,6 +104,7 @@ typedef struct nc_given {
 struct nc_call {
     const nc_command *command;
     nacre_context *context;
+    struct nacre_progress *progress; /* while one is shown: log lines are written above it; else NULL */
     char **arguments; /* the positional ones, within argv */
     int argument_count;
     nc_given *given; /* room for argc of them */
@@ -126,6 +127,10 @@ int nc_choice(const nc_call *call, const char *name); /* index into its choices 
 const char *nc_next(const nc_call *call, const char *name, int *position);
 /* --data, else the environment's NACRE_DATA, else NULL. */
 const char *nc_data_folder(const nc_call *call);
+
+/* Another context for the call, as --device and --threads say and, where they were not given, as the arguments do
+ * (NULL and 0: the usual). What belongs to the old one must be gone. */
+nc_exit nc_renew_context(nc_call *call, const char *device, int64_t threads);
 
 /* "nacre NAME: MESSAGE" and where to read more, on stderr; returns NC_EXIT_USAGE. */
 nc_exit nc_usage_error(const nc_call *call, const char *format, ...) NACRE_PRINTF(2, 3);
