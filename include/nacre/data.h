@@ -129,7 +129,7 @@ typedef struct nacre_field {
     const char *name;
     nacre_role role;
     nacre_dtype dtype;
-    nacre_shape shape; /* of one sample; -1 where samples differ (pictures of several sizes) */
+    nacre_shape shape; /* of the first sample; pictures may differ in H and W, which a resize or crop evens out */
 } nacre_field;
 
 #define NACRE_MAX_FIELDS 8
@@ -166,6 +166,8 @@ typedef struct nacre_dataset_source {
     /* Fills sample->values[0 .. field_count). May be called from several threads at once, with a sample each; on a
      * fault it returns nacre_fail(sample->context, ...). */
     nacre_status (*get)(void *user, int64_t index, nacre_sample *sample);
+    /* Where a sample came from, for messages; NULL: its number. */
+    void (*origin)(void *user, int64_t index, char *text, size_t size);
     void (*destroy)(void *user); /* NULL is fine; also called if nacre_dataset_create fails */
 } nacre_dataset_source;
 
@@ -209,7 +211,7 @@ NACRE_API nacre_dataset *nacre_dataset_select(nacre_dataset *dataset, const int6
 typedef struct nacre_dataset_options {
     const char *folder;        /* of catalogue sets (`--data`); NULL: the environment's NACRE_DATA */
     unsigned parts;            /* read only these official parts: bits 1 << NACRE_TRAIN ...; 0: all */
-    int channels;              /* pictures become grey (1) or colour (3); 0: colour if any is */
+    int channels;              /* pictures become grey (1) or colour (3); 0: colour if one of 16 looked at is */
     const char *layout;        /* of picture folders, see below */
     const char *const *labels; /* class names, ended by NULL; other classes are an error. NULL: all there are, sorted */
     nacre_table_options table;
@@ -226,9 +228,8 @@ typedef struct nacre_dataset_options {
  * - a name of the catalogue ("fashion_mnist", "tabular_classics/iris"), looked for under the data folder;
  * - the path of a .csv .tsv .txt .data file (also .gz, or inside an archive): fields "features" f32 [n] and "label" or
  *   "target";
- * - a .npz with arrays x, y (also x_train, y_train, x_test, y_test; images, labels; data, target): u8 or float arrays
- *   of rank 3 and 4 are images N,H,W / N,C,H,W / N,H,W,C (the last when dim 3 is 1 or 3 and dim 1 is not), integers y
- *   are labels; a .npy: features alone;
+ * - a .npz with arrays x, y (also x_train, y_train, x_test, y_test; images, labels; data, target) as
+ *   nacre_dataset_from_arrays takes them, or a .npy: inputs alone;
  * - a folder with files *-images-idx3-ubyte and *-labels-idx1-ubyte (train-, t10k- or test-; .gz or not): IDX;
  * - a folder of pictures, or a .tar, .tar.gz, .tar.zst or .zip of one: fields "image" u8 [C, H, W] and "label". The
  *   folder that holds a picture is its class; a folder above it called train, training, val, valid, validation, test
@@ -240,10 +241,13 @@ typedef struct nacre_dataset_options {
 NACRE_API nacre_dataset *nacre_dataset_open(nacre_context *context, const char *source,
                                             const nacre_dataset_options *options);
 
-/* From what is already there. Arrays and tables are taken over (also on failure); names may be NULL ("image",
- * "features"; "label", "target"). */
+/* From what is already there; arrays and the table are taken over (also on failure). `parts` as in
+ * nacre_dataset_source. `inputs` [N, ...]: u8 of rank 3 and any of rank 4 are images N,H,W / N,C,H,W / N,H,W,C (the
+ * last when dim 3 is 1 or 3 and dim 1 is not), the rest are features: numbers become f32, i32 and i64 stay. `targets`
+ * [N] or [N, 1] of integers are labels, others and any with options->regression are targets f32; NULL: none. */
 NACRE_API nacre_dataset *nacre_dataset_from_arrays(nacre_context *context, const char *name, nacre_array *inputs,
-                                                   nacre_array *targets, const nacre_dataset_options *options);
+                                                   nacre_array *targets, const uint8_t *parts,
+                                                   const nacre_dataset_options *options);
 NACRE_API nacre_dataset *nacre_dataset_from_table(nacre_table *table, const nacre_dataset_options *options);
 /* These pictures without labels, for prediction: files, and folders with all pictures beneath them. */
 NACRE_API nacre_dataset *nacre_dataset_from_pictures(nacre_context *context, const char *const *paths, int count,
@@ -294,17 +298,18 @@ typedef struct nacre_draw {
     uint64_t seed;
     int64_t epoch, index;
 } nacre_draw;
-/* All steps on one sample, in place. `classes` serves one_hot. `work` is scratch of this thread. */
+/* All steps on one sample of `dataset`, in place. `work` is scratch of this thread: zero at first, its blocks freed
+ * with nacre_release at last. */
 NACRE_API nacre_status nacre_transforms_apply(const nacre_transforms *transforms, const nacre_dataset *dataset,
-                                              const nacre_draw *draw, nacre_sample *sample, nacre_work *work);
-/* What a field becomes; -1 dims stay where they are not settled by a resize or crop. */
+                                              const nacre_draw *draw, nacre_sample *sample, nacre_work work[2]);
+/* What a field becomes. Fails where a step cannot work (a crop larger than the image; resize without any image). */
 NACRE_API nacre_status nacre_transforms_field(const nacre_transforms *transforms, const nacre_dataset *dataset,
                                               const nacre_field *field, nacre_field *result);
 
 /* What there is, for help texts and checks. */
 typedef struct nacre_transform_info {
     const char *name, *doc;
-    const char *arguments; /* "height, width=height, antialias=1" */
+    char arguments[112]; /* "height, width=height, antialias=1" */
     bool random;
 } nacre_transform_info;
 NACRE_API bool nacre_transform_at(int index, nacre_transform_info *info); /* false past the end */
