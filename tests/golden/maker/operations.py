@@ -504,6 +504,8 @@ cases("softmax", """
     attention q=1x2x3x4 k=1x2x6x4 v=1x2x6x5 scale=0.3
     attention q=1x2x3x4 k=1x2x6x4 v=1x2x6x4 mask=3x6
     attention q=2x2x4x8 k=2x2x4x8 v=2x2x4x8 mask=2x1x4x4
+    attention q=1x2x6x4 k=1x2x3x4 v=1x2x3x4 causal=true
+    attention q=1x2x3x4 k=1x2x7x4 v=1x2x7x4 mask=1x1x1x7:bool@0..1
 """)
 
 cases("elementwise", "\n".join(
