@@ -8,7 +8,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-static const nc_workload *const workloads[] = {&nc_bench_graph, &nc_bench_peak, &nc_bench_triad};
+static const nc_workload *const workloads[] = {&nc_bench_mlp_train, &nc_bench_lenet_train, &nc_bench_startup,
+                                               &nc_bench_graph,     &nc_bench_peak,        &nc_bench_triad};
 enum { WORKLOADS = sizeof workloads / sizeof *workloads };
 
 /* ---- measuring ---------------------------------------------------------------------------------------------------
@@ -139,9 +140,19 @@ static nc_exit run_workload(nc_call *call, const nc_workload *workload)
     return code;
 }
 
+static nc_exit print_prediction(nc_call *call)
+{
+    if (strcmp(call->arguments[0], "startup") != 0) return nc_usage_error(call, "--once belongs to startup");
+    const int class = nc_predict_once(call->context);
+    if (class < 0) return NC_EXIT_FAILED;
+    printf("%d\n", class);
+    return NC_EXIT_DONE;
+}
+
 static int run(nc_call *call)
 {
     const char *name = call->arguments[0];
+    if (nc_flag(call, "once")) return print_prediction(call);
     for (int i = 0; i < WORKLOADS; i++)
         if (!strcmp(workloads[i]->name, name)) return run_workload(call, workloads[i]);
     for (int i = 0; i < WORKLOADS; i++) printf("%-14s %s\n", workloads[i]->name, workloads[i]->summary);
@@ -169,11 +180,15 @@ const nc_command nc_command_bench = {
                                     .argument = "N",
                                     .fallback = "5",
                                     .doc = "Time at least this many steps."},
+                                   {.name = "once",
+                                    .type = NC_FLAG,
+                                    .doc = "startup: make the one prediction, print its class, measure nothing."},
                                    {0}},
     .arguments = {{.name = "WORKLOAD",
                    .type = NC_CHOICE,
-                   .choices = "graph|peak|triad|list",
+                   .choices = "mlp_train|lenet_train|startup|graph|peak|triad|list",
                    .doc = "What to time, or 'list'."}},
-    .examples = (const nc_example[]){{"nacre bench graph --threads 1", NULL}, {"nacre bench peak --json", NULL}, {0}},
+    .examples =
+        (const nc_example[]){{"nacre bench lenet_train --threads 2", NULL}, {"nacre bench graph --json", NULL}, {0}},
     .run = run,
 };

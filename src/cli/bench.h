@@ -23,6 +23,10 @@ typedef struct nc_workload {
     double (*memory)(void);                            /* peak resident bytes, NULL: of this process */
 } nc_workload;
 
-extern const nc_workload nc_bench_graph, nc_bench_peak, nc_bench_triad;
+extern const nc_workload nc_bench_mlp_train, nc_bench_lenet_train, nc_bench_startup, nc_bench_graph, nc_bench_peak,
+    nc_bench_triad;
+
+/* What the process that `startup` starts does: the class of one image, -1 after a recorded failure. */
+int nc_predict_once(nacre_context *context);
 
 #endif
