@@ -34,7 +34,7 @@ expect_code 0
 expect_out 'training.epochs'
 run "$NACRE" --version
 expect_code 0
-expect_out "nacre $(sed -n 's/.*NACRE_VERSION_STRING "\(.*\)"/\1/p' "$NACRE_SOURCE/include/nacre/nacre.h")"
+expect_out "nacre $(sed -n 's/.*NACRE_VERSION_STRING "\(.*\)"/\1/p' "$NACRE_SOURCE/include/nacre/base.h")"
 
 run "$NACRE" devcies
 expect_code 2
