@@ -245,6 +245,8 @@ NACRE_API nacre_tensor *nacre_tensor_sibling(nacre_tensor *tensor, int output);
 typedef struct nacre_node_view {
     const nacre_op *op;
     const char *path;
+    const char *name; /* of an input; path of a model's entry; "" for other nodes */
+    const void *data; /* of a constant, else NULL */
     nacre_tensor *const *inputs;
     int input_count;
     int output_count;

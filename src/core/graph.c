@@ -223,6 +223,8 @@ bool nacre_graph_node(const nacre_graph *graph, int index, nacre_node_view *view
     const nc_node *node = graph->nodes[index];
     *view = (nacre_node_view){.op = node->op,
                               .path = node->path,
+                              .name = node->name,
+                              .data = node->data,
                               .inputs = node->inputs,
                               .input_count = node->input_count,
                               .output_count = node->output_count,

@@ -1,0 +1,207 @@
+/* nn/table.c - layers by name: how their options are written in a model text.
+ *
+ * A new layer is one row here beside its function; its `build` unpacks the attribute words into the function's options.
+ */
+#include <nacre/layer.h>
+
+#include <string.h>
+
+/* ---- attributes that several layers have ---- */
+
+#define COUNT(attribute, text)                                                                                         \
+    {                                                                                                                  \
+        .name = attribute, .type = NACRE_ATTRIBUTE_INT, .required = true, .doc = text                                  \
+    }
+#define WHOLE(attribute, value, text)                                                                                  \
+    {                                                                                                                  \
+        .name = attribute, .type = NACRE_ATTRIBUTE_INT, .fallback = value, .doc = text                                 \
+    }
+#define NUMBER(attribute, value, text)                                                                                 \
+    {                                                                                                                  \
+        .name = attribute, .type = NACRE_ATTRIBUTE_FLOAT, .fallback = value, .doc = text                               \
+    }
+#define SWITCH(attribute, value, text)                                                                                 \
+    {                                                                                                                  \
+        .name = attribute, .type = NACRE_ATTRIBUTE_BOOL, .fallback = value, .doc = text                                \
+    }
+
+static const char INITS[] = "default|zeros|xavier_uniform|xavier_normal|kaiming_uniform|kaiming_normal|orthogonal";
+#define BIAS SWITCH("bias", true, "add a learnt bias")
+#define INIT                                                                                                           \
+    {                                                                                                                  \
+        .name = "init", .type = NACRE_ATTRIBUTE_ENUM, .choices = INITS, .doc = "how the weight begins"                 \
+    }
+
+/* An index into INITS. */
+static nacre_init init_of(int64_t choice)
+{
+    static const nacre_init_kind kinds[] = {
+        NACRE_INIT_DEFAULT,         NACRE_INIT_CONSTANT,       NACRE_INIT_XAVIER_UNIFORM, NACRE_INIT_XAVIER_NORMAL,
+        NACRE_INIT_KAIMING_UNIFORM, NACRE_INIT_KAIMING_NORMAL, NACRE_INIT_ORTHOGONAL};
+    return (nacre_init){.kind = kinds[choice]};
+}
+
+/* ---- from words to options ---- */
+
+static nacre_tensor *build_linear(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    nacre_linear_options options = {.no_bias = !words[1], .weight = init_of(words[2])};
+    return nacre_linear(scope, inputs[0], words[0], &options);
+}
+
+/* channels, kernel, stride, padding, valid, dilation, groups, bias, init */
+#define CONV_ATTRIBUTES                                                                                                \
+    {                                                                                                                  \
+        COUNT("channels", "of the result"), COUNT("kernel", "size along each axis"),                                   \
+            WHOLE("stride", 1, "step along each axis"),                                                                \
+            WHOLE("padding", 0, "zeros at each end; 0: as many as keep the size at stride 1"),                         \
+            SWITCH("valid", false, "no padding"), WHOLE("dilation", 1, "distance of the kernel's elements"),           \
+            WHOLE("groups", 1, "independent groups of channels"), BIAS, INIT                                           \
+    }
+
+static nacre_conv_layer_options conv_options(const int64_t *words)
+{
+    return (nacre_conv_layer_options){.stride = words[2],
+                                      .padding = words[3],
+                                      .valid = words[4],
+                                      .dilation = words[5],
+                                      .groups = words[6],
+                                      .no_bias = !words[7],
+                                      .weight = init_of(words[8])};
+}
+
+static nacre_tensor *build_conv1d(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    nacre_conv_layer_options options = conv_options(words);
+    return nacre_conv1d(scope, inputs[0], words[0], words[1], &options);
+}
+
+static nacre_tensor *build_conv2d(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    nacre_conv_layer_options options = conv_options(words);
+    return nacre_conv2d(scope, inputs[0], words[0], words[1], &options);
+}
+
+static nacre_tensor *build_conv3d(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    nacre_conv_layer_options options = conv_options(words);
+    return nacre_conv3d(scope, inputs[0], words[0], words[1], &options);
+}
+
+/* channels, kernel, stride, padding, output_padding, dilation, groups, bias, init */
+static nacre_tensor *build_conv_transpose(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    nacre_conv_layer_options options = {.stride = words[2],
+                                        .padding = words[3],
+                                        .output_padding = words[4],
+                                        .dilation = words[5],
+                                        .groups = words[6],
+                                        .no_bias = !words[7],
+                                        .weight = init_of(words[8])};
+    return nacre_conv_transpose(scope, inputs[0], words[0], words[1], &options);
+}
+
+/* kernel, stride, padding, dilation, ceil_mode, exclude_padding */
+static nacre_pool_options pool_options(const int64_t *words)
+{
+    nacre_pool_options options = {.ceil_mode = words[4], .exclude_padding = words[5]};
+    for (int i = 0; i < 3; i++) {
+        options.kernel[i] = words[0];
+        options.stride[i] = words[1];
+        options.padding[i] = words[2];
+        options.dilation[i] = words[3];
+    }
+    return options;
+}
+
+#define POOL_ATTRIBUTES                                                                                                \
+    {                                                                                                                  \
+        COUNT("kernel", "size along each axis"), WHOLE("stride", 0, "step along each axis; 0: the kernel"),            \
+            WHOLE("padding", 0, "at each end"), WHOLE("dilation", 1, "distance of the window's elements"),             \
+            SWITCH("ceil_mode", false, "a last window may hang over the end"),                                         \
+            SWITCH("exclude_padding", false, "averages count the elements inside only")                                \
+    }
+
+static nacre_tensor *build_max_pool(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    (void)scope;
+    nacre_pool_options options = pool_options(words);
+    return nacre_max_pool(inputs[0], &options);
+}
+
+static nacre_tensor *build_avg_pool(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    (void)scope;
+    nacre_pool_options options = pool_options(words);
+    return nacre_avg_pool(inputs[0], &options);
+}
+
+static nacre_tensor *build_adaptive_avg_pool(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    (void)scope;
+    return nacre_adaptive_avg_pool(inputs[0], (const int64_t[]){words[0], words[0], words[0]});
+}
+
+static nacre_tensor *build_adaptive_max_pool(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    (void)scope;
+    return nacre_adaptive_max_pool(inputs[0], (const int64_t[]){words[0], words[0], words[0]});
+}
+
+static nacre_tensor *build_flatten(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    (void)scope;
+    return nacre_flatten(inputs[0], (int)words[0]);
+}
+
+/* ---- the table ---- */
+
+static const nacre_layer LAYERS[] = {
+    {"linear",
+     "Every output from every input: y = x W^T + b over the last axis.",
+     "x",
+     true,
+     {COUNT("features", "of the result"), BIAS, INIT},
+     build_linear},
+    {"conv1d", "Convolution over one axis.", "x", true, CONV_ATTRIBUTES, build_conv1d},
+    {"conv2d", "Convolution over two axes.", "x", true, CONV_ATTRIBUTES, build_conv2d},
+    {"conv3d", "Convolution over three axes.", "x", true, CONV_ATTRIBUTES, build_conv3d},
+    {"conv_transpose",
+     "The transpose of a convolution over one to three axes.",
+     "x",
+     true,
+     {COUNT("channels", "of the result"), COUNT("kernel", "size along each axis"),
+      WHOLE("stride", 1, "step along each axis"), WHOLE("padding", 0, "taken away at each end"),
+      WHOLE("output_padding", 0, "added at one end"), WHOLE("dilation", 1, "distance of the kernel's elements"),
+      WHOLE("groups", 1, "independent groups of channels"), BIAS, INIT},
+     build_conv_transpose},
+    {"max_pool", "The largest of each window.", "x", false, POOL_ATTRIBUTES, build_max_pool},
+    {"avg_pool", "The mean of each window.", "x", false, POOL_ATTRIBUTES, build_avg_pool},
+    {"adaptive_avg_pool",
+     "Means of as many windows as asked for; 1 is the mean over each channel.",
+     "x",
+     false,
+     {COUNT("size", "cells along each axis")},
+     build_adaptive_avg_pool},
+    {"adaptive_max_pool",
+     "Maxima of as many windows as asked for.",
+     "x",
+     false,
+     {COUNT("size", "cells along each axis")},
+     build_adaptive_max_pool},
+    {"flatten", "Axes from one on become one.", "x", false, {WHOLE("first_axis", 1, "where it begins")}, build_flatten},
+};
+
+enum { LAYER_COUNT = sizeof LAYERS / sizeof *LAYERS };
+
+const nacre_layer *nacre_layer_at(int index)
+{
+    return index >= 0 && index < LAYER_COUNT ? &LAYERS[index] : NULL;
+}
+
+const nacre_layer *nacre_layer_find(const char *name)
+{
+    for (int i = 0; name && i < LAYER_COUNT; i++)
+        if (strcmp(LAYERS[i].name, name) == 0) return &LAYERS[i];
+    return NULL;
+}
