@@ -37,10 +37,10 @@
  * at one path unless the second says `reuse` instead of `as`. `op.NAME` is the operation where a layer or block has
  * the same name. docs/model-text.md has the grammar.
  */
-#include <nacre/nacre.h> /* before the guard: it includes this header */
 #ifndef NACRE_TEXT_H
 #define NACRE_TEXT_H
 
+#include <nacre/io.h>
 #include <nacre/nn.h>
 
 #ifdef __cplusplus

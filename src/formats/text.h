@@ -44,12 +44,13 @@ typedef enum nc_expr_kind {
     NC_EXPR_NUMBER,
     NC_EXPR_TEXT,
     NC_EXPR_NAME,
-    NC_EXPR_LIST,     /* [first, ...] */
-    NC_EXPR_UNARY,    /* -first, not first */
-    NC_EXPR_BINARY,   /* first op second */
-    NC_EXPR_CHOICE,   /* first ? second : third */
-    NC_EXPR_GROUP,    /* (first) */
-    NC_EXPR_DIMENSION /* dim(first, second) */
+    NC_EXPR_LIST,      /* [first, ...] */
+    NC_EXPR_UNARY,     /* -first, not first */
+    NC_EXPR_BINARY,    /* first op second */
+    NC_EXPR_CHOICE,    /* first ? second : third */
+    NC_EXPR_GROUP,     /* (first) */
+    NC_EXPR_DIMENSION, /* dim(first, second) */
+    NC_EXPR_REST       /* ... at the end of an input's shape */
 } nc_expr_kind;
 
 typedef struct nc_expr {
@@ -112,6 +113,9 @@ struct nacre_text {
     nc_statement *statements;
     const nc_statement *model;
 };
+
+/* Appends "f32[N, 784]", as it was declared. */
+void nc_text_print_type(const nc_statement *declaration, nacre_buffer *buffer);
 
 bool nc_is_keyword(const char *word);
 bool nc_is_name(const char *text); /* can stand for a value */

@@ -107,8 +107,8 @@ static bool read_comment(nc_lexer *lexer)
 
 static bool read_symbol(nc_lexer *lexer)
 {
-    static const char *const symbols[] = {"==", "!=", "<=", ">=", "..", "//", "=", "<", ">", "+", "-", "*", "/",
-                                          "%",  "^",  "(",  ")",  "[",  "]",  "{", "}", ",", ":", "?", "."};
+    static const char *const symbols[] = {"...", "==", "!=", "<=", ">=", "..", "//", "=", "<", ">", "+", "-", "*",
+                                          "/",   "%",  "^",  "(",  ")",  "[",  "]",  "{", "}", ",", ":", "?", "."};
     const char *start = lexer->next;
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
         size_t length = strlen(symbols[i]);

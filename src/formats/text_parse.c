@@ -31,12 +31,6 @@ static bool at_word(const parser *p, const char *word)
     return p->lexer.token.kind == NC_TOKEN_NAME && strcmp(p->lexer.token.text, word) == 0;
 }
 
-static bool at_line_end(const parser *p)
-{
-    nc_token_kind kind = p->lexer.token.kind;
-    return kind == NC_TOKEN_LINE_END || kind == NC_TOKEN_END || kind == NC_TOKEN_COMMENT;
-}
-
 /* What stands here, for messages. */
 static const char *here(const parser *p)
 {
@@ -319,6 +313,21 @@ static bool parse_path(parser *p, nc_expr **last)
     return false;
 }
 
+/* The dimensions of a shape; an input's may end with `...`. */
+static bool parse_shape(parser *p, nc_statement *statement)
+{
+    nc_expr **last = &statement->shape;
+    while (!at_symbol(p, "]")) {
+        bool is_rest = at_symbol(p, "...") && statement->kind == NC_INPUT;
+        *last = is_rest ? new_expr(p, NC_EXPR_REST, "...") : parse_expr(p);
+        if (!*last || (is_rest && !advance(p))) return false;
+        last = &(*last)->next;
+        if (is_rest || !at_symbol(p, ",")) break;
+        if (!advance(p)) return false;
+    }
+    return expect_symbol(p, "]");
+}
+
 /* f32[N, 3, 32, 32] */
 static bool parse_type(parser *p, nc_statement *statement)
 {
@@ -328,7 +337,7 @@ static bool parse_type(parser *p, nc_statement *statement)
         return false;
     }
     statement->dtype = (nacre_dtype)dtype;
-    return advance(p) && expect_symbol(p, "[") && parse_list(p, "]", &statement->shape);
+    return advance(p) && expect_symbol(p, "[") && parse_shape(p, statement);
 }
 
 /* `input`, `parameter` and `constant` begin alike: keyword, name, type. */
@@ -452,7 +461,10 @@ static bool parse_call(parser *p, nc_statement *statement)
     if (!advance(p)) return false;
     if (at_symbol(p, ".")) {
         statement->is_operation = true;
-        if (!advance(p) || !(statement->callee = expect_name(p, "the name of an operation"))) return false;
+        if (!advance(p)) return false;
+        statement->callee = p->lexer.token.text; /* may be a keyword */
+        if (p->lexer.token.kind != NC_TOKEN_NAME) return expect_name(p, "the name of an operation");
+        if (!advance(p)) return false;
     }
     if (!parse_arguments(p, &statement->items)) return false;
     statement->reuse = at_word(p, "reuse");

@@ -32,6 +32,7 @@ static void print_expr(printer *p, const nc_expr *expr)
 {
     switch (expr->kind) {
     case NC_EXPR_NUMBER:
+    case NC_EXPR_REST:
     case NC_EXPR_NAME: put(p, expr->text); break;
     case NC_EXPR_TEXT: nacre_buffer_print(p->out, "\"%s\"", expr->text); break;
     case NC_EXPR_LIST:
@@ -41,7 +42,7 @@ static void print_expr(printer *p, const nc_expr *expr)
         break;
     case NC_EXPR_UNARY:
         put(p, expr->text);
-        if (nc_is_name(expr->text)) put(p, " ");
+        if (expr->text[0] != '-') put(p, " ");
         print_expr(p, expr->first);
         break;
     case NC_EXPR_BINARY:
@@ -123,11 +124,18 @@ static void print_path(printer *p, const char *word, const nc_expr *path)
     }
 }
 
+void nc_text_print_type(const nc_statement *declaration, nacre_buffer *buffer)
+{
+    printer p = {.out = buffer};
+    nacre_buffer_print(buffer, "%s[", nacre_dtype_name(declaration->dtype));
+    print_list(&p, declaration->shape);
+    put(&p, "]");
+}
+
 static void print_declaration(printer *p, const char *word, const nc_statement *statement)
 {
-    nacre_buffer_print(p->out, "%s %s %s[", word, statement->name, nacre_dtype_name(statement->dtype));
-    print_list(p, statement->shape);
-    put(p, "]");
+    nacre_buffer_print(p->out, "%s %s ", word, statement->name);
+    nc_text_print_type(statement, p->out);
 }
 
 static void print_call(printer *p, const nc_statement *statement)

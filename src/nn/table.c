@@ -43,6 +43,12 @@ static nacre_init init_of(int64_t choice)
 
 /* ---- from words to options ---- */
 
+/* What no tensor has stays what no tensor has. */
+static int axis_of(int64_t word)
+{
+    return word > NACRE_MAX_RANK ? NACRE_MAX_RANK + 1 : word < -NACRE_MAX_RANK ? -NACRE_MAX_RANK - 1 : (int)word;
+}
+
 static nacre_tensor *build_linear(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
 {
     nacre_linear_options options = {.no_bias = !words[1], .weight = init_of(words[2])};
@@ -101,6 +107,46 @@ static nacre_tensor *build_conv_transpose(nacre_scope scope, nacre_tensor *const
     return nacre_conv_transpose(scope, inputs[0], words[0], words[1], &options);
 }
 
+/* eps and affine from words[first] on. */
+static nacre_norm_options norm_options(const int64_t *words, int first)
+{
+    return (nacre_norm_options){.eps = nacre_unword(words[first]), .no_affine = !words[first + 1]};
+}
+
+#define EPSILON(value) NUMBER("eps", value, "added to the variance")
+#define AFFINE         SWITCH("affine", true, "learn a scale and a shift")
+
+static nacre_tensor *build_batch_norm(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    nacre_norm_options options = norm_options(words, 0);
+    options.momentum = nacre_unword(words[2]);
+    return nacre_batch_norm(scope, inputs[0], &options);
+}
+
+static nacre_tensor *build_layer_norm(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    nacre_norm_options options = norm_options(words, 1);
+    return nacre_layer_norm(scope, inputs[0], axis_of(words[0]), &options);
+}
+
+static nacre_tensor *build_group_norm(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    nacre_norm_options options = norm_options(words, 1);
+    return nacre_group_norm(scope, inputs[0], words[0], &options);
+}
+
+static nacre_tensor *build_instance_norm(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    nacre_norm_options options = norm_options(words, 0);
+    return nacre_instance_norm(scope, inputs[0], &options);
+}
+
+static nacre_tensor *build_rms_norm(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    nacre_norm_options options = norm_options(words, 0);
+    return nacre_rms_norm(scope, inputs[0], &options);
+}
+
 /* kernel, stride, padding, dilation, ceil_mode, exclude_padding */
 static nacre_pool_options pool_options(const int64_t *words)
 {
@@ -151,7 +197,7 @@ static nacre_tensor *build_adaptive_max_pool(nacre_scope scope, nacre_tensor *co
 static nacre_tensor *build_flatten(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
 {
     (void)scope;
-    return nacre_flatten(inputs[0], (int)words[0]);
+    return nacre_flatten(inputs[0], axis_of(words[0]));
 }
 
 /* ---- the table ---- */
@@ -175,6 +221,36 @@ static const nacre_layer LAYERS[] = {
       WHOLE("output_padding", 0, "added at one end"), WHOLE("dilation", 1, "distance of the kernel's elements"),
       WHOLE("groups", 1, "independent groups of channels"), BIAS, INIT},
      build_conv_transpose},
+    {"batch_norm",
+     "Normalises each channel over the batch; outside training by running statistics (Ioffe and Szegedy 2015).",
+     "x",
+     true,
+     {EPSILON(1e-5), AFFINE, NUMBER("momentum", 0.1, "weight of the new value in the running statistics")},
+     build_batch_norm},
+    {"layer_norm",
+     "Normalises each sample over its last axes (Ba et al. 2016).",
+     "x",
+     true,
+     {WHOLE("axes", 1, "how many axes, from the last"), EPSILON(1e-5), AFFINE},
+     build_layer_norm},
+    {"group_norm",
+     "Normalises each sample over groups of channels (Wu and He 2018).",
+     "x",
+     true,
+     {COUNT("groups", "of channels"), EPSILON(1e-5), AFFINE},
+     build_group_norm},
+    {"instance_norm",
+     "Normalises each channel of each sample (Ulyanov et al. 2016).",
+     "x",
+     true,
+     {EPSILON(1e-5), AFFINE},
+     build_instance_norm},
+    {"rms_norm",
+     "Divides by the root of the mean square over the last axis (Zhang and Sennrich 2019).",
+     "x",
+     true,
+     {EPSILON(1e-6), AFFINE},
+     build_rms_norm},
     {"max_pool", "The largest of each window.", "x", false, POOL_ATTRIBUTES, build_max_pool},
     {"avg_pool", "The mean of each window.", "x", false, POOL_ATTRIBUTES, build_avg_pool},
     {"adaptive_avg_pool",
