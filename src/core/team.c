@@ -1,7 +1,10 @@
 /* core/team.c - a team of threads that wait by spinning briefly and then sleeping.
  *
- * A parallel region hands out indices from one atomic counter. Spinning first keeps the cost of a region near a
- * microsecond while a plan runs; sleeping after SPIN turns leaves the cores to others between steps.
+ * A parallel region hands out indices from one atomic counter. The caller never waits for a worker that has not come:
+ * workers join a region while it is open, the caller closes it when no index is left and waits for those inside only.
+ * So a region costs well below a microsecond where nobody helps, and a machine busy with other work does not stall it.
+ * Spinning first keeps workers at hand while a plan runs; sleeping after SPIN turns leaves the cores to others between
+ * steps.
  */
 #include "core/team.h"
 
@@ -26,15 +29,20 @@ struct nacre_team {
     void *user;
     int64_t count;
     _Atomic int64_t next;
-    atomic_int busy;    /* workers still in the current region */
-    atomic_uint epoch;  /* changes when a region starts */
-    atomic_bool inside; /* a region is running: nested ones are serial */
+    _Atomic uint64_t state; /* number of the region, whether it is open, how many workers are inside */
+    atomic_bool inside;     /* a region is running: nested ones are serial */
     atomic_bool stop;
 
     pthread_mutex_t lock; /* for sleeping only */
     pthread_cond_t wake;
     atomic_int sleepers;
 };
+
+/* The state's parts, from the lowest bit: workers inside, open, number. */
+#define WORKER UINT64_C(1)
+#define INSIDE (OPEN - 1)
+#define OPEN   (UINT64_C(1) << 16)
+#define NUMBER (UINT64_C(1) << 17)
 
 static inline void pause_core(void)
 {
@@ -54,40 +62,67 @@ static void take_indices(nacre_team *team, int thread)
     }
 }
 
-static void wait_for_region(nacre_team *team, unsigned seen)
+static bool is_new(uint64_t state, uint64_t seen)
+{
+    return state / NUMBER != seen / NUMBER;
+}
+
+/* Returns when a region has been opened since `seen`; it may be closed again by then. */
+static void wait_for_region(nacre_team *team, uint64_t seen)
 {
     for (int i = 0; i < SPIN; i++) {
-        if (atomic_load_explicit(&team->epoch, memory_order_acquire) != seen) return;
+        if (is_new(atomic_load_explicit(&team->state, memory_order_acquire), seen)) return;
         pause_core();
     }
     pthread_mutex_lock(&team->lock);
     atomic_fetch_add(&team->sleepers, 1);
-    while (atomic_load(&team->epoch) == seen) pthread_cond_wait(&team->wake, &team->lock);
+    while (!is_new(atomic_load(&team->state), seen)) pthread_cond_wait(&team->wake, &team->lock);
     atomic_fetch_sub(&team->sleepers, 1);
     pthread_mutex_unlock(&team->lock);
+}
+
+/* Enters the current region; false if it is closed. */
+static bool join_region(nacre_team *team, uint64_t *seen)
+{
+    *seen = atomic_load(&team->state);
+    while (*seen & OPEN)
+        if (atomic_compare_exchange_weak(&team->state, seen, *seen + WORKER)) return true;
+    return false;
 }
 
 static void *work(void *argument)
 {
     worker *self = argument;
     nacre_team *team = self->team;
-    unsigned seen = 0;
+    uint64_t seen = 0;
     for (;;) {
         wait_for_region(team, seen);
-        seen++;
+        const bool joined = join_region(team, &seen);
         if (atomic_load(&team->stop)) return NULL;
+        if (!joined) continue;
         take_indices(team, self->thread);
-        atomic_fetch_sub_explicit(&team->busy, 1, memory_order_release);
+        atomic_fetch_sub_explicit(&team->state, WORKER, memory_order_release);
     }
 }
 
-static void start_region(nacre_team *team)
+static void open_region(nacre_team *team)
 {
-    atomic_fetch_add(&team->epoch, 1);
+    /* Nobody is inside and the region is closed: the number is all that is left. */
+    const uint64_t state = atomic_load_explicit(&team->state, memory_order_relaxed);
+    atomic_store(&team->state, (state / NUMBER + 1) * NUMBER + OPEN);
     if (atomic_load(&team->sleepers) == 0) return;
     pthread_mutex_lock(&team->lock);
     pthread_cond_broadcast(&team->wake);
     pthread_mutex_unlock(&team->lock);
+}
+
+static void close_region(nacre_team *team)
+{
+    atomic_fetch_and(&team->state, ~OPEN);
+    for (int spins = 0; atomic_load_explicit(&team->state, memory_order_acquire) & INSIDE; spins++) {
+        pause_core();
+        if (spins > SPIN) sched_yield(); /* someone else has the core that our worker needs */
+    }
 }
 
 void nacre_parallel(nacre_team *team, int64_t count, void (*body)(void *, int64_t, int), void *user)
@@ -102,13 +137,9 @@ void nacre_parallel(nacre_team *team, int64_t count, void (*body)(void *, int64_
     team->user = user;
     team->count = count;
     atomic_store_explicit(&team->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&team->busy, team->size - 1, memory_order_relaxed);
-    start_region(team);
+    open_region(team);
     take_indices(team, 0);
-    for (int spins = 0; atomic_load_explicit(&team->busy, memory_order_acquire) > 0; spins++) {
-        pause_core();
-        if (spins > SPIN) sched_yield(); /* someone else has the core that our worker needs */
-    }
+    close_region(team);
     atomic_store(&team->inside, false);
 }
 
@@ -145,7 +176,7 @@ void nc_team_destroy(nacre_team *team)
 {
     if (!team) return;
     atomic_store(&team->stop, true);
-    start_region(team);
+    open_region(team);
     for (int i = 1; i < team->size; i++) pthread_join(team->workers[i].handle, NULL);
     pthread_cond_destroy(&team->wake);
     pthread_mutex_destroy(&team->lock);
