@@ -16,7 +16,7 @@ double nc_argument_value(const nc_step *step, int parameter)
     const nc_argument *argument = &step->arguments[parameter];
     if (argument->count) return argument->values[0];
     double fallback = step->transform->parameters[parameter].fallback;
-    return fallback == NC_SAME ? nc_argument_value(step, parameter - 1) : fallback;
+    return fallback == NC_SAME && parameter > 0 ? nc_argument_value(step, parameter - 1) : fallback;
 }
 
 double nc_argument_at(const nc_step *step, int parameter, int64_t index)
