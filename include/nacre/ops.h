@@ -82,6 +82,8 @@ NACRE_API nacre_tensor *nacre_softshrink(nacre_tensor *x, double lambda);       
 NACRE_API nacre_tensor *nacre_hardshrink(nacre_tensor *x, double lambda);        /* [0.5] */
 NACRE_API nacre_tensor *nacre_softsign(nacre_tensor *x);
 NACRE_API nacre_tensor *nacre_tanhshrink(nacre_tensor *x);
+/* The first half of an axis times the sigmoid of the second (Dauphin et al. 2016). */
+NACRE_API nacre_tensor *nacre_glu(nacre_tensor *x, int axis);
 
 /* ---- functions of two operands ----------------------------------------------------------------------------------- */
 
@@ -128,6 +130,82 @@ NACRE_API nacre_tensor *nacre_reshape(nacre_tensor *x, nacre_shape to);
 NACRE_API nacre_tensor *nacre_flatten(nacre_tensor *x, int first_axis);
 /* Repeats along axes of size 1 (or lacking at the left). */
 NACRE_API nacre_tensor *nacre_expand(nacre_tensor *x, nacre_shape to);
+/* Without an axis of size 1 (another size: unchanged), or with a new one at that place of the result. */
+NACRE_API nacre_tensor *nacre_squeeze(nacre_tensor *x, int axis);
+NACRE_API nacre_tensor *nacre_unsqueeze(nacre_tensor *x, int axis);
+/* Axis i of the result is axis order[i] of x; NULL reverses them. */
+NACRE_API nacre_tensor *nacre_transpose(nacre_tensor *x, const int64_t *order);
+NACRE_API nacre_tensor *nacre_swap_axes(nacre_tensor *x, int a, int b);
+/* Positions start, start + step, ... before stop of an axis. Negative ones count from the end; they are then clipped to
+ * the tensor, so that NACRE_END means all the rest. The step may be negative, but not 0. */
+#define NACRE_END INT64_MAX
+NACRE_API nacre_tensor *nacre_slice(nacre_tensor *x, int axis, int64_t start, int64_t stop, int64_t step);
+/* One after the other along an axis, or along a new one. */
+NACRE_API nacre_tensor *nacre_concat(nacre_tensor *const *tensors, int count, int axis);
+NACRE_API nacre_tensor *nacre_stack(nacre_tensor *const *tensors, int count, int axis);
+/* `count` parts of these sizes, of equal size for NULL; together they are the whole axis. */
+NACRE_API nacre_status nacre_split(nacre_tensor *x, int axis, const int64_t *sizes, int count, nacre_tensor **parts);
+/* More positions before and after the last `axes` axes: a value, the tensor mirrored at its end positions, these
+ * repeated, or the other end. */
+typedef enum nacre_pad_mode {
+    NACRE_PAD_CONSTANT,
+    NACRE_PAD_REFLECT,
+    NACRE_PAD_REPLICATE,
+    NACRE_PAD_CIRCULAR
+} nacre_pad_mode;
+NACRE_API nacre_tensor *nacre_pad(nacre_tensor *x, const int64_t *before, const int64_t *after, int axes,
+                                  nacre_pad_mode mode, double value);
+NACRE_API nacre_tensor *nacre_flip(nacre_tensor *x, const int64_t *axes, int count);
+/* Along one axis: turned round by `shift` positions, the whole `copies` times (abab), each position `copies` times
+ * (aabb). */
+NACRE_API nacre_tensor *nacre_roll(nacre_tensor *x, int axis, int64_t shift);
+NACRE_API nacre_tensor *nacre_tile(nacre_tensor *x, int axis, int64_t copies);
+NACRE_API nacre_tensor *nacre_repeat(nacre_tensor *x, int axis, int64_t copies);
+/* The last two axes at and left (right) of a diagonal, which is shifted to the right; 0 elsewhere. */
+NACRE_API nacre_tensor *nacre_tril(nacre_tensor *x, int64_t diagonal);
+NACRE_API nacre_tensor *nacre_triu(nacre_tensor *x, int64_t diagonal);
+/* [count]: start, start + step, ... */
+NACRE_API nacre_tensor *nacre_arange(nacre_graph *graph, nacre_dtype dtype, int64_t count, double start, double step);
+NACRE_API nacre_tensor *nacre_eye(nacre_graph *graph, nacre_dtype dtype, int64_t size); /* [size, size] */
+
+/* ---- indices and order ------------------------------------------------------------------------------------------- */
+
+/* Indices are integers of any type. Negative ones count from the end; one outside reads NaN (0 where the type has none)
+ * and writes nothing. Gradients are summed up in the order of the indices. */
+
+/* Whole positions of an axis, in its place the axes of the indices: x[..., indices, ...]. */
+NACRE_API nacre_tensor *nacre_take(nacre_tensor *x, nacre_tensor *indices, int axis);
+/* Rows of weight [entries, width]. The entry *padding_index gets no gradient; NULL: all do. */
+NACRE_API nacre_tensor *nacre_embedding_with(nacre_tensor *weight, nacre_tensor *indices, const int64_t *padding_index);
+/* y[i][j] = x[indices[i][j]][j] for axis 0; the result has the shape of the indices. */
+NACRE_API nacre_tensor *nacre_gather(nacre_tensor *x, nacre_tensor *indices, int axis);
+/* x with y[indices[i][j]][j] = updates[i][j] for axis 0, the last one where several are named; or with += */
+NACRE_API nacre_tensor *nacre_scatter(nacre_tensor *x, nacre_tensor *indices, nacre_tensor *updates, int axis);
+NACRE_API nacre_tensor *nacre_scatter_add(nacre_tensor *x, nacre_tensor *indices, nacre_tensor *updates, int axis);
+/* [...] -> [..., classes]: 1 at the index, else 0. */
+NACRE_API nacre_tensor *nacre_one_hot(nacre_tensor *indices, int64_t classes, nacre_dtype dtype);
+/* By size along an axis; sibling 1: where they were, i64. Equal elements keep their order, NaN counts as the largest.
+ */
+NACRE_API nacre_tensor *nacre_sort(nacre_tensor *x, int axis, bool descending);
+NACRE_API nacre_tensor *nacre_argsort(nacre_tensor *x, int axis, bool descending); /* that sibling */
+/* The k largest or smallest, in order; sibling 1: where they were, i64. */
+NACRE_API nacre_tensor *nacre_topk(nacre_tensor *x, int64_t k, int axis, bool largest);
+
+/* ---- random numbers ---------------------------------------------------------------------------------------------- */
+
+/* `seed` is one i64, fed anew for each step; `stream` (0 to 2^32 - 1) names the node, so that two of them draw
+ * different numbers. An element's number depends on seed, stream and its place alone (nacre_element_bits in random.h),
+ * whatever its type. */
+NACRE_API nacre_tensor *nacre_draw_uniform(nacre_tensor *seed, int64_t stream, nacre_dtype dtype, nacre_shape to,
+                                           double low, double high);
+NACRE_API nacre_tensor *nacre_draw_normal(nacre_tensor *seed, int64_t stream, nacre_dtype dtype, nacre_shape to,
+                                          double mean, double deviation);
+NACRE_API nacre_tensor *nacre_draw_bernoulli(nacre_tensor *seed, int64_t stream, nacre_dtype dtype, nacre_shape to,
+                                             double p);
+/* 0 with probability p, scaled by 1 / (1 - p) else. The first `mask_axes` axes have draws of their own: 0 means every
+ * element, 1 drops whole samples (stochastic depth), 2 whole channels. The gradient draws again: no mask is kept. */
+NACRE_API nacre_tensor *nacre_dropout_with(nacre_tensor *x, nacre_tensor *seed, int64_t stream, double p,
+                                           int mask_axes);
 
 /* ---- reductions ------------------------------------------------------------------------------------------------- */
 
@@ -138,6 +216,25 @@ typedef struct nacre_reduce_options {
 } nacre_reduce_options;
 
 NACRE_API nacre_tensor *nacre_sum(nacre_tensor *x, const nacre_reduce_options *options);
+NACRE_API nacre_tensor *nacre_mean(nacre_tensor *x, const nacre_reduce_options *options);
+NACRE_API nacre_tensor *nacre_prod(nacre_tensor *x, const nacre_reduce_options *options);
+/* NaN if there is one; equal elements share the gradient. */
+NACRE_API nacre_tensor *nacre_max(nacre_tensor *x, const nacre_reduce_options *options);
+NACRE_API nacre_tensor *nacre_min(nacre_tensor *x, const nacre_reduce_options *options);
+/* The sum of squared distances from the mean, divided by the number of elements less `correction`: 0, or 1 for the
+ * unbiased estimate, which is PyTorch's default. */
+NACRE_API nacre_tensor *nacre_var(nacre_tensor *x, const nacre_reduce_options *options, int64_t correction);
+NACRE_API nacre_tensor *nacre_std(nacre_tensor *x, const nacre_reduce_options *options, int64_t correction);
+NACRE_API nacre_tensor *nacre_norm(nacre_tensor *x, const nacre_reduce_options *options); /* sqrt(sum(x^2)) */
+NACRE_API nacre_tensor *nacre_logsumexp(nacre_tensor *x, const nacre_reduce_options *options);
+NACRE_API nacre_tensor *nacre_all(nacre_tensor *x, const nacre_reduce_options *options); /* bool: none is zero */
+NACRE_API nacre_tensor *nacre_any(nacre_tensor *x, const nacre_reduce_options *options); /* bool: not all are zero */
+/* i64: where along an axis, the first of equal ones and of NaN. */
+NACRE_API nacre_tensor *nacre_argmax(nacre_tensor *x, int axis, bool keep);
+NACRE_API nacre_tensor *nacre_argmin(nacre_tensor *x, int axis, bool keep);
+/* Sums and products of the elements up to each, of those before it (exclusive), or from the end (reverse). */
+NACRE_API nacre_tensor *nacre_cumsum(nacre_tensor *x, int axis, bool exclusive, bool reverse);
+NACRE_API nacre_tensor *nacre_cumprod(nacre_tensor *x, int axis, bool exclusive, bool reverse);
 
 /* ---- matrix product --------------------------------------------------------------------------------------------- */
 

@@ -1,8 +1,6 @@
 /* ops/op.c - what the operations share. */
 #include "ops/op.h"
 
-#include <string.h>
-
 /* ---- building ---- */
 
 nacre_tensor *nc_apply1(const nacre_op *op, nacre_tensor *x, const int64_t *attributes)
@@ -200,12 +198,31 @@ void nc_reference_elementwise(const nacre_call *call, double (*f)(const double *
     } while (nc_next(&y->shape, index));
 }
 
-static double same(double x)
+void nc_copy_view(const nacre_view *from, const nacre_view *to)
 {
-    return x;
+    int64_t index[NACRE_MAX_RANK] = {0};
+    if (nc_count(to) == 0) return;
+    do nc_copy_element(from, nc_offset(from, index), to, nc_offset(to, index));
+    while (nc_next(&to->shape, index));
+}
+
+void nc_fill_view(const nacre_view *view, double value)
+{
+    int64_t index[NACRE_MAX_RANK] = {0};
+    if (nc_count(view) == 0) return;
+    do nc_set(view, nc_offset(view, index), value);
+    while (nc_next(&view->shape, index));
+}
+
+nacre_view nc_section(nacre_view view, int axis, int64_t start, int64_t step, int64_t count)
+{
+    view.shape.dims[axis] = count;
+    if (count > 0) view.data = (char *)view.data + start * view.strides[axis] * (int64_t)nacre_dtype_size(view.dtype);
+    view.strides[axis] *= step;
+    return view;
 }
 
 void nc_reference_copy(const nacre_call *call)
 {
-    nc_reference_unary(call, same);
+    nc_copy_view(&call->inputs[0], &call->outputs[0]);
 }

@@ -11,6 +11,8 @@
 
 #include <nacre/ops.h>
 
+#include <string.h>
+
 #define OP(name)      extern const nacre_op nc_op_##name;
 #define CORE_OP(name) /* declared in core/registry.h */
 #include "ops/ops.def"
@@ -90,6 +92,16 @@ static inline void nc_set(const nacre_view *view, int64_t offset, double value)
     nacre_dtype_store(view->dtype, view->data, offset, value);
 }
 
+/* The very bits within a dtype, else converted. */
+static inline void nc_copy_element(const nacre_view *from, int64_t source, const nacre_view *to, int64_t target)
+{
+    size_t size = nacre_dtype_size(to->dtype);
+    if (from->dtype != to->dtype)
+        nc_set(to, target, nc_get(from, source));
+    else
+        memcpy((char *)to->data + target * (int64_t)size, (const char *)from->data + source * (int64_t)size, size);
+}
+
 static inline int64_t nc_count(const nacre_view *view)
 {
     return nacre_shape_count(view->shape);
@@ -102,5 +114,10 @@ void nc_reference_binary(const nacre_call *call, double (*f)(double a, double b)
 void nc_reference_elementwise(const nacre_call *call, double (*f)(const double *operands, const int64_t *attributes));
 /* output 0 = operand 0, element by element, whatever the strides and dtypes. */
 void nc_reference_copy(const nacre_call *call);
+/* Element by element between views of one shape. */
+void nc_copy_view(const nacre_view *from, const nacre_view *to);
+void nc_fill_view(const nacre_view *view, double value);
+/* The view's `count` positions start, start + step, ... along one axis. */
+nacre_view nc_section(nacre_view view, int axis, int64_t start, int64_t step, int64_t count);
 
 #endif

@@ -48,3 +48,10 @@ nacre_tensor *nacre_prelu(nacre_tensor *x, nacre_tensor *slope)
     if (nacre_tensor_rank(slope) == 1) slope = nacre_reshape(slope, channels);
     return nc_apply2(&nc_op_prelu, x, slope, NULL);
 }
+
+nacre_tensor *nacre_glu(nacre_tensor *x, int axis)
+{
+    nacre_tensor *halves[2];
+    nacre_split(x, axis, NULL, 2, halves);
+    return nacre_mul(halves[0], nacre_sigmoid(halves[1]));
+}

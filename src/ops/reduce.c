@@ -1,7 +1,7 @@
-/* ops/reduce.c - what the reductions share, and sum. */
+/* ops/reduce.c - what the reductions share, and those that take in one element after the other. */
 #include "ops/reduce.h"
 
-#include <string.h>
+#include <math.h>
 
 void nc_reduce_words(int64_t words[NC_REDUCE_WORDS], const nacre_reduce_options *options)
 {
@@ -54,46 +54,134 @@ nacre_tensor *nc_unreduce(nacre_tensor *reduced, nacre_tensor *x, const int64_t 
     return nacre_reshape(reduced, shape);
 }
 
-void nc_reference_reduce(const nacre_call *call, double start, double (*take)(double, double),
-                         double (*finish)(double, double))
+int64_t nc_reduced_count(nacre_tensor *x, const int64_t *attributes)
+{
+    int64_t count = 1;
+    for (int i = 0; i < attributes[NC_REDUCE_AXES]; i++) count *= nacre_tensor_dim(x, (int)attributes[1 + i]);
+    return count;
+}
+
+void nc_reference_fold(const nacre_call *call, double (*fold)(const nacre_view *, const int64_t *))
 {
     const nacre_view *x = &call->inputs[0], *y = &call->outputs[0];
-    nacre_shape outer = x->shape, inner = {.rank = x->shape.rank};
-    for (int i = 0; i < x->shape.rank; i++) {
-        bool reduced = nc_is_reduced(call->attributes, i);
-        inner.dims[i] = reduced ? x->shape.dims[i] : 1;
-        if (reduced) outer.dims[i] = 1;
-    }
+    bool keep = call->attributes[NC_REDUCE_KEEP] != 0;
+    nacre_shape outer = x->shape;
+    nacre_view elements = *x;
+    for (int i = 0; i < x->shape.rank; i++)
+        *(nc_is_reduced(call->attributes, i) ? &outer.dims[i] : &elements.shape.dims[i]) = 1;
     int64_t at[NACRE_MAX_RANK] = {0};
     if (nc_count(y) == 0) return;
     do {
-        int64_t in[NACRE_MAX_RANK] = {0}, position[NACRE_MAX_RANK], result[NACRE_MAX_RANK];
-        double state = start;
-        if (nacre_shape_count(inner) > 0) {
-            do {
-                for (int i = 0; i < x->shape.rank; i++) position[i] = at[i] + in[i];
-                state = take(state, nc_get(x, nc_offset(x, position)));
-            } while (nc_next(&inner, in));
-        }
+        int64_t result[NACRE_MAX_RANK];
         int rank = 0;
-        bool keep = call->attributes[NC_REDUCE_KEEP] != 0;
         for (int i = 0; i < x->shape.rank; i++)
             if (keep || !nc_is_reduced(call->attributes, i)) result[rank++] = at[i];
-        nc_set(y, nc_offset(y, result), finish ? finish(state, (double)nacre_shape_count(inner)) : state);
+        elements.data = (char *)x->data + nc_offset(x, at) * (int64_t)nacre_dtype_size(x->dtype);
+        nc_set(y, nc_offset(y, result), fold(&elements, call->attributes));
     } while (nc_next(&outer, at));
 }
 
-/* ---- sum ---- */
-
-static double take_sum(double state, double x)
+double nc_fold(const nacre_view *view, double state, double (*take)(double, double, double), double parameter)
 {
+    int64_t at[NACRE_MAX_RANK] = {0};
+    if (nc_count(view) == 0) return state;
+    do state = take(state, nc_get(view, nc_offset(view, at)), parameter);
+    while (nc_next(&view->shape, at));
+    return state;
+}
+
+/* ---- what they take in ---- */
+
+static double add(double state, double x, double parameter)
+{
+    (void)parameter;
     return state + x;
 }
 
-static void sum_reference(const nacre_call *call)
+static double add_square(double state, double x, double parameter)
 {
-    nc_reference_reduce(call, 0, take_sum, NULL);
+    (void)parameter;
+    return state + x * x;
 }
+
+static double add_exponential(double state, double x, double largest)
+{
+    return state + exp(x - largest);
+}
+
+static double multiply(double state, double x, double parameter)
+{
+    (void)parameter;
+    return state * x;
+}
+
+static double larger(double state, double x, double parameter)
+{
+    (void)parameter;
+    return state != state || state > x ? state : x; /* NaN stays */
+}
+
+static double both(double state, double x, double parameter)
+{
+    (void)parameter;
+    return state != 0 && x != 0;
+}
+
+static double either(double state, double x, double parameter)
+{
+    (void)parameter;
+    return state != 0 || x != 0;
+}
+
+double nc_fold_mean(const nacre_view *view)
+{
+    return nc_fold(view, 0, add, 0) / (double)nc_count(view);
+}
+
+static double sum_fold(const nacre_view *elements, const int64_t *attributes)
+{
+    (void)attributes;
+    return nc_fold(elements, 0, add, 0);
+}
+
+static double mean_fold(const nacre_view *elements, const int64_t *attributes)
+{
+    (void)attributes;
+    return nc_fold_mean(elements);
+}
+
+static double prod_fold(const nacre_view *elements, const int64_t *attributes)
+{
+    (void)attributes;
+    return nc_fold(elements, 1, multiply, 0);
+}
+
+static double norm_fold(const nacre_view *elements, const int64_t *attributes)
+{
+    (void)attributes;
+    return sqrt(nc_fold(elements, 0, add_square, 0));
+}
+
+static double logsumexp_fold(const nacre_view *elements, const int64_t *attributes)
+{
+    (void)attributes;
+    double largest = nc_fold(elements, -INFINITY, larger, 0);
+    return isinf(largest) ? largest : largest + log(nc_fold(elements, 0, add_exponential, largest));
+}
+
+static double all_fold(const nacre_view *elements, const int64_t *attributes)
+{
+    (void)attributes;
+    return nc_fold(elements, 1, both, 0);
+}
+
+static double any_fold(const nacre_view *elements, const int64_t *attributes)
+{
+    (void)attributes;
+    return nc_fold(elements, 0, either, 0);
+}
+
+/* ---- gradients ---- */
 
 static void sum_gradient(nacre_gradient_call *call)
 {
@@ -101,27 +189,135 @@ static void sum_gradient(nacre_gradient_call *call)
     call->input_grads[0] = nacre_expand(nc_unreduce(call->output_grads[0], x, call->attributes), nacre_tensor_shape(x));
 }
 
-static const char *const CASES[] = {"x=2x3x4",         "x=2x3x4 axes=1", "x=2x3x4 axes=0,2 keep=1",
+static void mean_gradient(nacre_gradient_call *call)
+{
+    double count = (double)nc_reduced_count(call->inputs[0], call->attributes);
+    nacre_tensor *x = call->inputs[0], *share = nacre_mul_scalar(call->output_grads[0], 1 / count);
+    call->input_grads[0] = nacre_expand(nc_unreduce(share, x, call->attributes), nacre_tensor_shape(x));
+}
+
+/* x / y, and 0 where all of x is 0. */
+static void norm_gradient(nacre_gradient_call *call)
+{
+    nacre_tensor *x = call->inputs[0], *y = call->outputs[0], *zero = nc_scalar_like(y, 0);
+    nacre_tensor *slope = nacre_where(nacre_equal(y, zero), zero, nacre_div(call->output_grads[0], y));
+    call->input_grads[0] = nacre_mul(x, nc_unreduce(slope, x, call->attributes));
+}
+
+static void logsumexp_gradient(nacre_gradient_call *call)
+{
+    nacre_tensor *x = call->inputs[0], *y = nc_unreduce(call->outputs[0], x, call->attributes);
+    nacre_tensor *dy = nc_unreduce(call->output_grads[0], x, call->attributes);
+    call->input_grads[0] = nacre_mul(dy, nacre_exp(nacre_sub(x, y)));
+}
+
+/* The product of one half of an axis with the other, and again: no division, so that zeros do no harm to the gradient.
+ */
+static nacre_tensor *prod_along(nacre_tensor *x, int axis)
+{
+    for (int64_t dim; (dim = nacre_tensor_dim(x, axis)) > 1;) {
+        int64_t half = dim / 2;
+        nacre_tensor *product = nacre_mul(nacre_slice(x, axis, 0, half, 1), nacre_slice(x, axis, half, 2 * half, 1));
+        nacre_tensor *parts[] = {product, nacre_slice(x, axis, 2 * half, dim, 1)};
+        x = dim % 2 ? nacre_concat(parts, 2, axis) : product;
+    }
+    return x;
+}
+
+static void prod_expand(nacre_graph *graph, nacre_tensor *const *inputs, int input_count, const int64_t *attributes,
+                        nacre_tensor **outputs)
+{
+    (void)graph, (void)input_count;
+    nacre_tensor *x = inputs[0];
+    nacre_shape shape = {0};
+    if (nc_reduced_count(x, attributes) == 0) return; /* ones, whatever x is */
+    for (int i = 0; i < attributes[NC_REDUCE_AXES]; i++) x = prod_along(x, (int)attributes[1 + i]);
+    for (int i = 0; i < nacre_tensor_rank(x); i++)
+        if (attributes[NC_REDUCE_KEEP] || !nc_is_reduced(attributes, i))
+            shape.dims[shape.rank++] = nacre_tensor_dim(x, i);
+    outputs[0] = nacre_reshape(x, shape);
+}
+
+/* ---- descriptors ---- */
+
+nacre_status nc_reduce_shape_float(nacre_shape_call *call)
+{
+    nacre_status status = nc_need_float(call);
+    return status ? status : nc_reduce_shape(call);
+}
+
+static nacre_status question_shape(nacre_shape_call *call)
+{
+    nacre_status status = nc_reduce_shape(call);
+    call->dtypes[0] = NACRE_BOOL;
+    return status;
+}
+
+static const char *const CASES[] = {"x=2x3x4",         "x=2x3x4 axes=1", "x=2x3x4 axes=0,-1 keep=1",
                                     "x=128x10 axes=0", "x=64x33 axes=1", "x=4x8x5x5 axes=0,2,3",
                                     "x=scalar",        "x=0x3 axes=0",   NULL};
+static const char *const PROD_CASES[] = {"x=2x3x4@0.5..1.5",
+                                         "x=2x7x4 axes=1",
+                                         "x=2x3x5 axes=0,-1 keep=1",
+                                         "x=33x3:i32@-1..2 axes=0",
+                                         "x=scalar",
+                                         "x=2x1 axes=1",
+                                         "x=0x3 axes=0",
+                                         NULL};
+static const char *const FULL_CASES[] = {"x=2x3x4",
+                                         "x=2x3x4 axes=1",
+                                         "x=2x3x5 axes=0,-1 keep=1",
+                                         "x=64x33@-90..90 axes=1",
+                                         "x=scalar@1..2",
+                                         "x=2x1@1..2 axes=1",
+                                         "x=2x0 axes=1",
+                                         "x=0x3 axes=1",
+                                         NULL};
+static const char *const QUESTION_CASES[] = {"x=2x9:bool@0..1 axes=1", "x=3x4:i32@0..3 axes=0,1",
+                                             "x=2x3x4 axes=-1 keep=1", "x=scalar:bool@0..0",
+                                             "x=0x3:bool axes=0",      NULL};
 
-const nacre_op nc_op_sum = {
-    .name = "sum",
-    .doc = "The sum over the given axes.",
-    .onnx = "ReduceSum",
+NC_REDUCTION(sum, "ReduceSum", "The sum over the given axes.", nc_reduce_shape, sum_gradient, 0, CASES, {NULL});
+NC_REDUCTION(mean, "ReduceMean", "The mean over the given axes; NaN of nothing.", nc_reduce_shape_float, mean_gradient,
+             0, FULL_CASES, {NULL});
+NC_REDUCTION(norm, "ReduceL2", "The square root of the sum of squares over the given axes. Its gradient at 0 is 0.",
+             nc_reduce_shape_float, norm_gradient, 0, FULL_CASES, {NULL});
+NC_REDUCTION(logsumexp, "ReduceLogSumExp", "log(sum(e^x)) over the given axes, without overflow.",
+             nc_reduce_shape_float, logsumexp_gradient, 0, FULL_CASES, {NULL});
+NC_REDUCTION(all, NULL, "Whether all elements over the given axes are non-zero.", question_shape, NULL,
+             NACRE_OP_NONDIFFERENTIABLE, QUESTION_CASES, {NULL});
+NC_REDUCTION(any, NULL, "Whether an element over the given axes is non-zero.", question_shape, NULL,
+             NACRE_OP_NONDIFFERENTIABLE, QUESTION_CASES, {NULL});
+
+static void prod_reference(const nacre_call *call)
+{
+    nc_reference_fold(call, prod_fold);
+}
+
+const nacre_op nc_op_prod = {
+    .name = "prod",
+    .doc = "The product over the given axes.",
+    .onnx = "ReduceProd",
     .inputs = "x",
     .outputs = "y",
     .attributes = {NC_REDUCE_SCHEMA},
-    .layouts = "d>p",
     .shape = nc_reduce_shape,
-    .gradient = sum_gradient,
-    .reference = sum_reference,
-    .cases = CASES,
+    .expand = prod_expand,
+    .reference = prod_reference,
+    .cases = PROD_CASES,
 };
 
-nacre_tensor *nacre_sum(nacre_tensor *x, const nacre_reduce_options *options)
-{
-    int64_t words[NC_REDUCE_WORDS];
-    nc_reduce_words(words, options);
-    return nc_apply1(&nc_op_sum, x, words);
-}
+#define BUILDER(symbol)                                                                                                \
+    nacre_tensor *nacre_##symbol(nacre_tensor *x, const nacre_reduce_options *options)                                 \
+    {                                                                                                                  \
+        int64_t words[NC_REDUCE_WORDS];                                                                                \
+        nc_reduce_words(words, options);                                                                               \
+        return nc_apply1(&nc_op_##symbol, x, words);                                                                   \
+    }
+BUILDER(sum)
+BUILDER(mean)
+BUILDER(prod)
+BUILDER(norm)
+BUILDER(logsumexp)
+BUILDER(all)
+BUILDER(any)

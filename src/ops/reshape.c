@@ -62,6 +62,29 @@ nacre_tensor *nacre_reshape(nacre_tensor *x, nacre_shape to)
     return nc_apply1(&nc_op_reshape, x, words);
 }
 
+nacre_tensor *nacre_squeeze(nacre_tensor *x, int axis)
+{
+    nacre_shape from = nacre_tensor_shape(x), to = {0};
+    if (axis < 0) axis += from.rank;
+    for (int i = 0; i < from.rank; i++)
+        if (i != axis || from.dims[i] != 1) to.dims[to.rank++] = from.dims[i];
+    return nacre_reshape(x, to);
+}
+
+nacre_tensor *nacre_unsqueeze(nacre_tensor *x, int axis)
+{
+    nacre_shape from = nacre_tensor_shape(x), to = {.rank = from.rank + 1};
+    if (axis < 0) axis += to.rank;
+    if (!x) return NULL;
+    if (axis < 0 || axis >= to.rank || to.rank > NACRE_MAX_RANK) {
+        nacre_fail(nacre_graph_context(nacre_tensor_graph(x)), NACRE_ERROR_SHAPE,
+                   "unsqueeze: axis %d of a tensor of rank %d", axis, to.rank);
+        return NULL;
+    }
+    for (int i = 0; i < to.rank; i++) to.dims[i] = i < axis ? from.dims[i] : i == axis ? 1 : from.dims[i - 1];
+    return nacre_reshape(x, to);
+}
+
 nacre_tensor *nacre_flatten(nacre_tensor *x, int first_axis)
 {
     nacre_shape from = nacre_tensor_shape(x), to = {.rank = first_axis + 1};

@@ -38,7 +38,7 @@ REAL(reciprocal, "Reciprocal", "1 / x.", 1 / x, nacre_neg(nacre_mul(dy, nacre_sq
 REAL(sqrt, "Sqrt", "The square root; NaN below 0.", sqrt(x), nacre_div(dy, scale(y, 2)), "@0.1..4")
 REAL(rsqrt, NULL, "1 / sqrt(x).", 1 / sqrt(x), nacre_mul(dy, scale(nacre_mul(y, nacre_square(y)), -0.5)), "@0.1..4")
 REAL(exp, "Exp", "e^x.", exp(x), nacre_mul(dy, y), "@-3..3")
-REAL(expm1, NULL, "e^x - 1, exact near 0.", expm1(x), nacre_mul(dy, shift(y, 1)), "@-3..3")
+REAL(expm1, NULL, "e^x - 1, exact near 0.", expm1(x), nacre_mul(dy, nacre_exp(x)), "@-3..3")
 REAL(log, "Log", "The natural logarithm; NaN below 0.", log(x), nacre_div(dy, x), "@0.1..4")
 REAL(log1p, NULL, "log(1 + x), exact near 0.", log1p(x), nacre_div(dy, shift(x, 1)), "@-0.9..4")
 
