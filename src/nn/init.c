@@ -22,13 +22,6 @@ static void draw(const stream *from, uint64_t block, uint32_t round, uint32_t bi
     nacre_philox(from->key, (uint32_t[]){(uint32_t)block, round, from->path[0], from->path[1]}, bits);
 }
 
-static double uniform_at(const stream *from, int64_t index)
-{
-    uint32_t bits[4];
-    draw(from, (uint64_t)index, 0, bits);
-    return nacre_uniform_f64(bits[0], bits[1]);
-}
-
 static double normal_at(const stream *from, int64_t index, uint32_t round)
 {
     uint32_t bits[4];
@@ -62,9 +55,20 @@ static struct fans fans_of(nacre_shape shape)
 
 /* ---- filling ---- */
 
+/* Each block of random bits gives four numbers in [0, 1). */
 static void fill_uniform(const stream *from, nacre_dtype dtype, void *data, int64_t count, double low, double high)
 {
-    for (int64_t i = 0; i < count; i++) nacre_dtype_store(dtype, data, i, low + uniform_at(from, i) * (high - low));
+    enum { CHUNK = 256 };
+    float values[CHUNK];
+    for (int64_t start = 0; start < count; start += CHUNK) {
+        const int64_t left = count - start < CHUNK ? count - start : CHUNK;
+        for (int64_t i = 0; i < left; i += 4) {
+            uint32_t bits[4];
+            draw(from, (uint64_t)(start + i) / 4, 0, bits);
+            for (int k = 0; k < 4; k++) values[i + k] = (float)(low + (double)nacre_uniform(bits[k]) * (high - low));
+        }
+        nacre_dtype_convert(dtype, (char *)data + (size_t)start * nacre_dtype_size(dtype), NACRE_F32, values, left);
+    }
 }
 
 static void fill_normal(const stream *from, nacre_dtype dtype, void *data, int64_t count, double mean, double deviation)
