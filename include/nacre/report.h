@@ -7,6 +7,7 @@
 #define NACRE_REPORT_H
 
 #include <nacre/base.h>
+#include <nacre/data.h>
 #include <nacre/image.h>
 #include <nacre/io.h>
 #include <nacre/metrics.h>
@@ -234,6 +235,28 @@ typedef struct nacre_report {
     int environment_count;
     int64_t time; /* seconds since 1970; 0: now */
 } nacre_report;
+
+/* Gathers the predictions to show while a model is evaluated:
+ *
+ *     nacre_gallery *gallery = nacre_gallery_create(ctx, test, 24, 24);
+ *     nacre_evaluate_options evaluate = {..., .dataset = test, .visit = nacre_gallery_visit, .visit_user = gallery};
+ *     if (!nacre_evaluate(ctx, &evaluate, &result) && !nacre_gallery_show(gallery, &report))
+ *         nacre_report_write(ctx, &report, "report.html");
+ *     nacre_gallery_destroy(gallery);
+ *
+ * `samples` predictions are spread evenly over the data set, in its order; `mistakes` are those in which the wrong
+ * class got the highest probability. The data set must outlive the gallery. */
+typedef struct nacre_gallery nacre_gallery;
+NACRE_API nacre_gallery *nacre_gallery_create(nacre_context *context, const nacre_dataset *dataset, int samples,
+                                              int mistakes);
+NACRE_API void nacre_gallery_destroy(nacre_gallery *gallery);
+/* One batch: outputs are logits [count, columns], one per class, or one per sample for two classes; labels are those
+ * of the batch's field of that role, unknown without one. */
+NACRE_API nacre_status nacre_gallery_visit(void *gallery, const nacre_batch *batch, const float *outputs,
+                                           int64_t columns);
+/* Sets the report's samples, mistakes and class names. Pictures are taken from the data set as they are, before any
+ * transform. What the report points to belongs to the gallery. */
+NACRE_API nacre_status nacre_gallery_show(nacre_gallery *gallery, nacre_report *report);
 
 /* Appends the document. */
 NACRE_API nacre_status nacre_report_html(nacre_context *context, const nacre_report *report, nacre_buffer *out);
