@@ -86,7 +86,8 @@ static void make_logarithmic(nc_scale *scale, int want, bool rounded)
 
 nc_scale nc_scale_make(const nacre_axis *axis, nc_range range, int want, bool rounded)
 {
-    bool given = axis->low < axis->high && (axis->low > 0 || !axis->logarithmic);
+    bool given = axis->low < axis->high && nc_can_show(axis->low, axis->logarithmic) &&
+                 nc_can_show(axis->high, axis->logarithmic);
     if (given) range = (nc_range){axis->low, axis->high};
     range = widen(range, axis);
     nc_scale scale = {.low = range.low, .high = range.high, .logarithmic = axis->logarithmic, .percent = axis->percent};

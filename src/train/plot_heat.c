@@ -109,6 +109,12 @@ static double shade(const heat_plot *plot, int row, int column, double value, do
     return row == column ? 0.1 + 0.9 * share : fmin(0.05 + 1.6 * sqrt(share), 1);
 }
 
+/* All digits of a count; what is far beyond one is rounded. */
+static char *count_text(char text[NACRE_NUMBER_SIZE], double count)
+{
+    return fabs(count) < 1e15 ? nacre_text_count(text, (int64_t)count) : nacre_text_value(text, count);
+}
+
 static void write_tip(char *tip, size_t size, const nacre_figure *figure, int row, int column, double value, double sum)
 {
     char of_row[NC_FITTED_SIZE], of_column[NC_FITTED_SIZE], number[NACRE_NUMBER_SIZE], total[NACRE_NUMBER_SIZE];
@@ -118,8 +124,8 @@ static void write_tip(char *tip, size_t size, const nacre_figure *figure, int ro
         snprintf(tip, size, "%s, %s: %s", of_row, of_column, nacre_text_value(number, value));
         return;
     }
-    nacre_text_count(number, (int64_t)value);
-    nacre_text_count(total, (int64_t)sum);
+    count_text(number, value);
+    count_text(total, sum);
     snprintf(tip, size, "%s taken for %s: %s of %s (%.1f %%)", of_row, of_column, number, total,
              sum > 0 ? 100 * value / sum : 0);
 }

@@ -111,6 +111,24 @@ static void extreme_values(void)
         }
 }
 
+static void axes_out_of_reach(void)
+{
+    const double y[] = {1, 2}, huge[] = {1e308, 1e308, -1e308, 3};
+    nacre_series series = {.y = y, .count = 2};
+    const nacre_axis axes[] = {{.low = 1, .high = INFINITY}, {.low = NAN, .high = NAN}, {.low = -1e308, .high = 1e308},
+                               {.low = 5, .high = 4},        {.low = 0.5, .high = 0.6}, {.low = 1e-320, .high = 1}};
+    for (size_t i = 0; i < 2 * sizeof axes / sizeof *axes; i++) {
+        nacre_figure figure = {.x = axes[i / 2], .y = axes[i / 2], .series = &series, .series_count = 1};
+        figure.x.logarithmic = figure.y.logarithmic = i % 2;
+        nacre_buffer svg = draw(&figure);
+        NC_CHECK(!strstr(svg.data, "nan") && !strstr(svg.data, "inf"));
+        nacre_buffer_destroy(&svg);
+    }
+    nacre_figure figure = {.kind = NACRE_FIGURE_HEAT, .values = huge, .rows = 2, .columns = 2, .confusion = true};
+    nacre_buffer svg = draw(&figure);
+    nacre_buffer_destroy(&svg);
+}
+
 /* A million steps are drawn with a few thousand points, and the one spike among them is still there. */
 static void long_series_are_thinned(void)
 {
@@ -384,6 +402,7 @@ int main(void)
     NC_RUN(positions);
     NC_RUN(gaps_points_and_nothing);
     NC_RUN(extreme_values);
+    NC_RUN(axes_out_of_reach);
     NC_RUN(long_series_are_thinned);
     NC_RUN(tick_texts);
     NC_RUN(bars);

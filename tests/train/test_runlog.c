@@ -107,6 +107,25 @@ static void a_torn_end_is_ignored_and_cut(void)
     NC_CHECK_OK(ctx);
 }
 
+/* Wherever a log is cut off, what was whole before is still read. */
+static void it_can_be_cut_anywhere(void)
+{
+    const char *path = write_log("cut.jsonl");
+    char *whole = read_text(path);
+    NC_REQUIRE(whole);
+    int lines = 3;
+    for (size_t size = strlen(whole); size > 0; size--) {
+        lines -= whole[size - 1] == '\n';
+        NC_REQUIRE(truncate(path, (off_t)size - 1) == 0);
+        nacre_run_history *history = nacre_run_history_read(ctx, path);
+        NC_CHECK_INT(nacre_run_history_count(history), lines);
+        nacre_run_history_destroy(history);
+    }
+    NC_CHECK_INT(lines, 0);
+    nacre_release(ctx, whole);
+    NC_CHECK_OK(ctx);
+}
+
 static void a_bad_line_elsewhere_is_an_error(void)
 {
     const char *path = write_log("bad.jsonl");
@@ -241,6 +260,7 @@ int main(void)
     NC_RUN(lines_are_records);
     NC_RUN(numbers_come_back);
     NC_RUN(a_torn_end_is_ignored_and_cut);
+    NC_RUN(it_can_be_cut_anywhere);
     NC_RUN(a_bad_line_elsewhere_is_an_error);
     NC_RUN(resuming_cuts_what_is_repeated);
     NC_RUN(curves_of_a_run);
