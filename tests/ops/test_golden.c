@@ -219,7 +219,7 @@ static void run_file(const char *name, nacre_context *context, nacre_graph *grap
 
 static void run_device(const char *device, const nacre_context_options *options)
 {
-    static const char *const files[] = {"elementwise", "conv", "pool", "norm", "softmax"};
+    static const char *const files[] = {"elementwise", "reduce", "index", "conv", "pool", "norm", "softmax"};
     nacre_context *context = nacre_context_create(options);
     nacre_graph *graph = nacre_graph_create(context);
     NC_REQUIRE(context && graph);

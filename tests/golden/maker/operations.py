@@ -195,6 +195,9 @@ OPERATIONS.update({
     "min": reduction(lambda x, axes, keep: x.amin(axes, keep)),
     "logsumexp": reduction(lambda x, axes, keep: x.logsumexp(axes, keep)),
     "prod": reduction(product),
+    "norm": reduction(lambda x, axes, keep: x.square().sum(axes, keep).sqrt()),
+    "all": reduction(lambda x, axes, keep: x.all(tuple(axes), keep)),
+    "any": reduction(lambda x, axes, keep: x.any(tuple(axes), keep)),
 })
 
 
@@ -202,6 +205,16 @@ OPERATIONS.update({
 def var(x, *, axes=None, keep=False, correction=0):
     return reduction(lambda x, axes, keep: x.var(axes, correction=correction, keepdim=keep))(
         x, axes=axes, keep=keep)
+
+
+@operation
+def std(x, *, axes=None, keep=False, correction=0):
+    return var(x, axes=axes, keep=keep, correction=correction).sqrt()
+
+
+@operation
+def cumprod(x, *, axis=-1):
+    return x.cumprod(axis)
 
 
 @operation
@@ -243,6 +256,40 @@ def topk(x, *, k, axis=-1, largest=True):
 @operation
 def gather(x, indices, *, axis=0):
     return x.gather(axis, indices)
+
+
+@operation
+def take(x, indices, *, axis=0):
+    rows = x.index_select(axis, indices.flatten())
+    return rows.unflatten(axis, list(indices.shape))
+
+
+@operation
+def scatter(x, indices, updates, *, axis=0):
+    return x.scatter(axis, indices, updates)
+
+
+@operation
+def one_hot(indices, *, classes):
+    return F.one_hot(indices, classes).double()
+
+
+@operation
+def slice(x, *, start, stop, axes=None, step=1):
+    axes = range(len(listed(start))) if axes is None else listed(axes)
+    for axis, first, last, by in zip(axes, listed(start), listed(stop), listed(step) * len(listed(start))):
+        x = x.index_select(axis, torch.arange(x.shape[axis])[first:last:by])
+    return x
+
+
+@operation
+def tril(x, *, diagonal=0):
+    return x.tril(diagonal)
+
+
+@operation
+def triu(x, *, diagonal=0):
+    return x.triu(diagonal)
 
 
 @operation
@@ -345,11 +392,11 @@ def adaptive_max_pool(x, *, size):
 
 
 @operation
-def interpolate(x, *, size, mode="nearest", align_corners=False):
-    if mode == "linear":
-        mode = {3: "linear", 4: "bilinear", 5: "trilinear"}[x.dim()]
-        return F.interpolate(x, size, mode=mode, align_corners=align_corners)
-    return F.interpolate(x, size, mode=mode)
+def interpolate(x, *, size=None, mode="nearest", align_corners=False, scale=None):
+    if mode == "nearest":
+        return F.interpolate(x, size, scale, mode=mode)
+    mode = {3: "linear", 4: "bilinear", 5: "trilinear"}[x.dim()]
+    return F.interpolate(x, size, scale, mode=mode, align_corners=align_corners)
 
 
 # ---- normalisation, softmax, losses, attention ------------------------------------------------------------------
@@ -554,10 +601,18 @@ cases("reduce", "\n".join(
      for axes in ("", "axes=1", "axes=0,2", "axes=-1 keep=true")]
 ) + """
     var x=3x4x5 axes=0,2 correction=1
-    logsumexp x=4x9@-900..900 axes=1
+    logsumexp x=4x9@890..900 axes=1
+    norm x=3x4x5 axes=0,2
+    norm x=3x7
+    all x=3x4:bool axes=1
+    any x=3x4:bool axes=0 keep=true
     argmax x=3x7
     argmax x=3x4x5 axis=1 keep=true
     argmin x=3x4x5 axis=0
+    std x=3x4x5 axes=1 correction=1
+    std x=3x4x5 axes=0,2
+    cumprod x=3x7
+    cumprod x=3x4x2 axis=1
     cumsum x=3x7
     cumsum x=3x4x5 axis=1
     cumsum x=3x4x5 axis=1 reverse=true
@@ -600,4 +655,21 @@ cases("index", """
     interpolate x=1x2x5x4 size=7,3 mode=linear
     interpolate x=1x2x5x4 size=7,3 mode=linear align_corners=true
     interpolate x=1x2x7 size=4 mode=linear
+    interpolate x=1x2x3x2x4 size=5,3,4 mode=linear
+    interpolate x=1x2x5x4 scale=1.7
+    interpolate x=1x2x5x4 scale=1.7 mode=linear
+    take x=5x4 indices=7:i64@0..4
+    take x=3x6x2 indices=2x4:i64@0..5 axis=1
+    scatter x=9x2 indices=1x2:i64@0..8 updates=1x2
+    scatter x=3x6x2 indices=3x1x2:i64@0..5 updates=3x1x2 axis=1
+    one_hot indices=2x5:i64@0..3 classes=4
+    slice x=7 start=2 stop=5
+    slice x=4x5x6 axes=2,0 start=1,0 stop=9,4 step=2,3
+    slice x=4x5x6 axes=-1 start=-4 stop=-1
+    tril x=2x4x5
+    triu x=2x4x5 diagonal=1
+    tril x=4x5 diagonal=-2
+    pad x=2x3x5x4 before=1,2 after=2,3 mode=reflect
+    pad x=2x3x5 before=4 after=2 mode=replicate
+    pad x=2x3x4 before=3 after=2 mode=circular
 """)
