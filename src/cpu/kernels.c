@@ -27,6 +27,9 @@
     X(nc_log_softmax_backward_kernel_##isa)                                                                            \
     X(nc_cross_entropy_kernel_##isa)                                                                                   \
     X(nc_cross_entropy_backward_kernel_##isa)                                                                          \
+    X(nc_batch_norm_kernel_##isa)                                                                                      \
+    X(nc_batch_norm_backward_kernel_##isa)                                                                             \
+    X(nc_batch_norm_inference_kernel_##isa)                                                                            \
     X(nc_elementwise_kernel_fused_##isa)                                                                               \
     NC_ELEMENTWISE_TABLE(ELEMENTWISE, X, isa)
 
