@@ -30,6 +30,12 @@
     X(nc_batch_norm_kernel_##isa)                                                                                      \
     X(nc_batch_norm_backward_kernel_##isa)                                                                             \
     X(nc_batch_norm_inference_kernel_##isa)                                                                            \
+    X(nc_layer_norm_kernel_##isa)                                                                                      \
+    X(nc_layer_norm_backward_kernel_##isa)                                                                             \
+    X(nc_rms_norm_kernel_##isa)                                                                                        \
+    X(nc_rms_norm_backward_kernel_##isa)                                                                               \
+    X(nc_group_norm_kernel_##isa)                                                                                      \
+    X(nc_group_norm_backward_kernel_##isa)                                                                             \
     X(nc_elementwise_kernel_fused_##isa)                                                                               \
     NC_ELEMENTWISE_TABLE(ELEMENTWISE, X, isa)
 
