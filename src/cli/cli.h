@@ -105,7 +105,7 @@ struct nc_call {
     const nc_command *command;
     nacre_context *context;
     struct nacre_progress *progress; /* while one is shown: log lines are written above it; else NULL */
-    char **arguments; /* the positional ones, within argv */
+    char **arguments;                /* the positional ones, within argv */
     int argument_count;
     nc_given *given; /* room for argc of them */
     int given_count;

@@ -127,6 +127,7 @@ enum { SCRATCH_LINES = 3 };
 
 static float *scratch_line(const lines *l, int thread, int index)
 {
+    if (!l->scratch) return NULL; /* dense lines are used where they lie */
     return l->scratch + (thread * SCRATCH_LINES + index) * nc_round_up(l->length, NC_LANES);
 }
 
