@@ -239,7 +239,6 @@ NACRE_API int nacre_op_output_count(const nacre_op *op);
  * nacre_tensor_sibling for others), NULL after a failure or if a required operand is NULL. */
 NACRE_API nacre_tensor *nacre_apply(nacre_graph *graph, const nacre_op *op, nacre_tensor *const *inputs,
                                     int input_count, const int64_t *attributes);
-NACRE_API nacre_tensor *nacre_tensor_sibling(nacre_tensor *tensor, int output);
 
 /* Looking at nodes: index in [0, nacre_graph_node_count). */
 typedef struct nacre_node_view {

@@ -63,6 +63,8 @@ NACRE_API int64_t nacre_tensor_dim(const nacre_tensor *tensor, int axis); /* neg
 NACRE_API int nacre_tensor_rank(const nacre_tensor *tensor);
 NACRE_API int64_t nacre_tensor_count(const nacre_tensor *tensor);
 NACRE_API nacre_graph *nacre_tensor_graph(const nacre_tensor *tensor); /* NULL for NULL */
+/* Another result of the operation that made it: 0 is the one that its function returned. NULL if there is none. */
+NACRE_API nacre_tensor *nacre_tensor_sibling(nacre_tensor *tensor, int output);
 
 /* ---- gradients ------------------------------------------------------------------------------------------------ */
 
