@@ -36,6 +36,11 @@
     X(nc_rms_norm_backward_kernel_##isa)                                                                               \
     X(nc_group_norm_kernel_##isa)                                                                                      \
     X(nc_group_norm_backward_kernel_##isa)                                                                             \
+    X(nc_mean_kernel_##isa)                                                                                            \
+    X(nc_max_kernel_##isa)                                                                                             \
+    X(nc_min_kernel_##isa)                                                                                             \
+    X(nc_adaptive_avg_pool_kernel_##isa)                                                                               \
+    X(nc_adaptive_avg_pool_backward_kernel_##isa)                                                                      \
     X(nc_elementwise_kernel_fused_##isa)                                                                               \
     NC_ELEMENTWISE_TABLE(ELEMENTWISE, X, isa)
 

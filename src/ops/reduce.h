@@ -45,6 +45,7 @@ double nc_fold_mean(const nacre_view *view);
         .outputs = "y",                                                                                                \
         .attributes = {NC_REDUCE_SCHEMA, __VA_ARGS__},                                                                 \
         .flags = op_flags,                                                                                             \
+        .layouts = "d>p",                                                                                              \
         .shape = shape_rule,                                                                                           \
         .gradient = gradient_rule,                                                                                     \
         .reference = symbol##_reference,                                                                               \

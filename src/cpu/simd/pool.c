@@ -271,6 +271,89 @@ static void run_average_backward(const nacre_call *call)
     nacre_parallel(call->team, call->inputs[0].shape.dims[0], spread_image, &p);
 }
 
+/* ---- average over cells ------------------------------------------------------------------------------------------ */
+
+/* Cell i of `count` over `size` elements. Seen from the elements, the cells that an element is in are the same with the
+ * two numbers exchanged. */
+static nc_range cell(int64_t i, int64_t count, int64_t size)
+{
+    return (nc_range){i * size / count, nc_ceil_div((i + 1) * size, count)};
+}
+
+static int64_t length(nc_range range)
+{
+    return range.end - range.begin;
+}
+
+static void cell_rows(void *user, int64_t index, int thread)
+{
+    (void)thread;
+    const pool *p = user;
+    const int64_t image = index / p->row_tasks, first = index % p->row_tasks * ROWS;
+    const float *x = p->x + image * p->in[0] * p->in[1] * p->channels;
+    for (int64_t o = first; o < nc_least(first + ROWS, p->out[0]); o++)
+        for (int64_t q = 0; q < p->out[1]; q++) {
+            const nc_range rows = cell(o, p->out[0], p->in[0]), columns = cell(q, p->out[1], p->in[1]);
+            const int64_t to = ((image * p->out[0] + o) * p->out[1] + q) * p->channels;
+            const float scale = 1.0f / (float)(length(rows) * length(columns));
+            for (int64_t c = 0; c < p->channels; c += NC_LANES) {
+                const int64_t lanes = nc_least(p->channels - c, NC_LANES);
+                nc_vec sum = {0};
+                for (int64_t i = rows.begin; i < rows.end; i++)
+                    for (int64_t j = columns.begin; j < columns.end; j++)
+                        sum += nc_load_some(x + (i * p->in[1] + j) * p->channels + c, lanes);
+                nc_store_some(p->y + to + c, sum * scale, lanes);
+            }
+        }
+}
+
+static void run_adaptive(const nacre_call *call)
+{
+    const nacre_view *x = &call->inputs[0], *y = &call->outputs[0];
+    pool p = {.channels = x->shape.dims[1],
+              .in = {x->shape.dims[2], x->shape.dims[3]},
+              .out = {y->shape.dims[2], y->shape.dims[3]},
+              .x = x->data,
+              .y = y->data};
+    run_rows(&p, call->team, x->shape.dims[0], p.out[0], cell_rows);
+}
+
+/* Here x is dy and y is dx. */
+static void spread_rows(void *user, int64_t index, int thread)
+{
+    (void)thread;
+    const pool *p = user;
+    const int64_t image = index / p->row_tasks, first = index % p->row_tasks * ROWS;
+    const float *dy = p->x + image * p->out[0] * p->out[1] * p->channels;
+    for (int64_t i = first; i < nc_least(first + ROWS, p->in[0]); i++)
+        for (int64_t j = 0; j < p->in[1]; j++) {
+            const nc_range rows = cell(i, p->in[0], p->out[0]), columns = cell(j, p->in[1], p->out[1]);
+            float *to = p->y + ((image * p->in[0] + i) * p->in[1] + j) * p->channels;
+            for (int64_t c = 0; c < p->channels; c += NC_LANES) {
+                const int64_t lanes = nc_least(p->channels - c, NC_LANES);
+                nc_vec sum = {0};
+                for (int64_t o = rows.begin; o < rows.end; o++)
+                    for (int64_t q = columns.begin; q < columns.end; q++) {
+                        const int64_t size =
+                            length(cell(o, p->out[0], p->in[0])) * length(cell(q, p->out[1], p->in[1]));
+                        sum += nc_load_some(dy + (o * p->out[1] + q) * p->channels + c, lanes) * (1.0f / (float)size);
+                    }
+                nc_store_some(to + c, sum, lanes);
+            }
+        }
+}
+
+static void run_adaptive_backward(const nacre_call *call)
+{
+    const nacre_view *dy = &call->inputs[0], *dx = &call->outputs[0];
+    pool p = {.channels = dx->shape.dims[1],
+              .in = {dx->shape.dims[2], dx->shape.dims[3]},
+              .out = {dy->shape.dims[2], dy->shape.dims[3]},
+              .x = dy->data,
+              .y = dx->data};
+    run_rows(&p, call->team, dx->shape.dims[0], p.in[0], spread_rows);
+}
+
 /* ---- as kernels -------------------------------------------------------------------------------------------------- */
 
 #define KERNEL(name, function)                                                                                         \
@@ -285,3 +368,5 @@ KERNEL(max_pool, run_max)
 KERNEL(max_pool_backward, run_max_backward)
 KERNEL(avg_pool, run_average)
 KERNEL(avg_pool_backward, run_average_backward)
+KERNEL(adaptive_avg_pool, run_adaptive)
+KERNEL(adaptive_avg_pool_backward, run_adaptive_backward)

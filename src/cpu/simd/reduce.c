@@ -219,6 +219,21 @@ static void run_sum(const nacre_call *call)
     run_kind(call, SUM, false);
 }
 
+static void run_mean(const nacre_call *call)
+{
+    run_kind(call, SUM, true);
+}
+
+static void run_max(const nacre_call *call)
+{
+    run_kind(call, MAX, false);
+}
+
+static void run_min(const nacre_call *call)
+{
+    run_kind(call, MIN, false);
+}
+
 #define KERNEL(name, function)                                                                                         \
     const nacre_kernel nc_isa(nc_##name##_kernel) = {                                                                  \
         .op = #name,                                                                                                   \
@@ -229,3 +244,6 @@ static void run_sum(const nacre_call *call)
         .run = function,                                                                                               \
     };
 KERNEL(sum, run_sum)
+KERNEL(mean, run_mean)
+KERNEL(max, run_max)
+KERNEL(min, run_min)
