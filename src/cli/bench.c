@@ -94,6 +94,8 @@ static cJSON *describe(const nc_workload *workload, nc_bench *bench, const serie
     add_number(object, "ms_median", middle * 1e3, 4);
     add_number(object, "ms_min", least * 1e3, 4);
     cJSON_AddNumberToObject(object, "iters", times->count);
+    cJSON_AddStringToObject(object, "mode",
+                            nacre_context_device(bench->context) == NACRE_DEVICE_REFERENCE ? "reference" : "plan");
     if (bench->items > 0) add_number(object, "value_best", bench->items / least, 3);
     if (bench->operations > 0) {
         add_number(object, "gflop_per_step", bench->operations * 1e-9, 4);

@@ -127,6 +127,12 @@ static void destroy_training(nc_bench *bench)
     nacre_release(bench->context, t);
 }
 
+static void add_training_facts(nc_bench *bench, cJSON *object)
+{
+    (void)bench;
+    cJSON_AddStringToObject(object, "opt", "fused"); /* one node updates all parameters */
+}
+
 static bool create_mlp(nc_bench *bench)
 {
     const nacre_optimizer adamw = {.kind = NACRE_OPTIMIZER_ADAMW, .weight_decay = 0.01};
@@ -149,6 +155,7 @@ const nc_workload nc_bench_mlp_train = {
     .create = create_mlp,
     .step = step_training,
     .destroy = destroy_training,
+    .add_facts = add_training_facts,
 };
 
 const nc_workload nc_bench_lenet_train = {
@@ -160,6 +167,7 @@ const nc_workload nc_bench_lenet_train = {
     .create = create_lenet,
     .step = step_training,
     .destroy = destroy_training,
+    .add_facts = add_training_facts,
 };
 
 /* ---- startup -------------------------------------------------------------------------------------------------------
