@@ -244,8 +244,8 @@ typedef struct nacre_report {
  *         nacre_report_write(ctx, &report, "report.html");
  *     nacre_gallery_destroy(gallery);
  *
- * `samples` predictions are spread evenly over the data set, in its order; `mistakes` are those in which the wrong
- * class got the highest probability. The data set must outlive the gallery. */
+ * `samples` predictions are spread over the data set, one drawn from each of so many stretches; `mistakes` are those in
+ * which the wrong class got the highest probability. The data set must outlive the gallery. */
 typedef struct nacre_gallery nacre_gallery;
 NACRE_API nacre_gallery *nacre_gallery_create(nacre_context *context, const nacre_dataset *dataset, int samples,
                                               int mistakes);

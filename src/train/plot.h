@@ -19,6 +19,9 @@ double nc_text_width(const char *text, double size);
 #define NC_FITTED_SIZE 256
 char *nc_text_fit(char fitted[NC_FITTED_SIZE], const char *text, double size, double room);
 
+/* Three digits, which is what a bar or a shaded cell can show: "0.24", "980", "12.3k". */
+char *nc_short_text(char text[NACRE_NUMBER_SIZE], double value);
+
 /* ---- colours ---- */
 
 /* X(ink, class in SVG, light, dark). RIGHT and WRONG shade the cells of matrices; the series' order is chosen to be

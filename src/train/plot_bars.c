@@ -45,15 +45,10 @@ static nc_scale make_scale(const nacre_figure *figure)
     return nc_scale_make(&figure->x, range, 5, figure->x.logarithmic);
 }
 
-/* Three digits say what a bar can show. */
 static char *value_text(char text[NACRE_NUMBER_SIZE], const nacre_figure *figure, double value)
 {
-    if (figure->x.percent)
-        snprintf(text, NACRE_NUMBER_SIZE, "%.3g %%", 100 * value);
-    else if (fabs(value) >= 1000)
-        nacre_text_quantity(text, value);
-    else
-        snprintf(text, NACRE_NUMBER_SIZE, "%.3g", value);
+    if (!figure->x.percent) return nc_short_text(text, value);
+    snprintf(text, NACRE_NUMBER_SIZE, "%.3g %%", 100 * value);
     return text;
 }
 

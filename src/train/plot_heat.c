@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { MOST_NAME = 130, TIP_NAME = 300, LARGEST_CELL = 46, LABEL_ROW = 18, NAME_LINE = 13 };
+enum { MOST_NAME = 130, TIP_NAME = 300, LABEL_ROW = 18, NAME_LINE = 13 };
 
 /* Where the cells are, and how the columns' names stand below them. */
 typedef struct heat_plot {
@@ -48,12 +48,18 @@ static double widest_name(const nacre_figure *figure, bool rows)
     return widest;
 }
 
+/* A matrix of few cells may use the room for them. */
+static double largest_cell(const nacre_figure *figure)
+{
+    return figure->columns <= 2 ? 104 : figure->columns <= 4 ? 76 : 46;
+}
+
 /* Everything that follows from the width. */
 static heat_plot measure(const nacre_figure *figure, double width)
 {
     heat_plot plot = {.name_room = widest_name(figure, true)};
     double names = widest_name(figure, false);
-    plot.cell_width = fmin((width - plot.name_room - 8) / fmax(figure->columns, 1), LARGEST_CELL);
+    plot.cell_width = fmin((width - plot.name_room - 8) / fmax(figure->columns, 1), largest_cell(figure));
     plot.cell_height = plot.cell_width;
     plot.slanted = names > plot.cell_width - 6;
     plot.column_room = plot.slanted ? names * sqrt(0.5) + 14 : LABEL_ROW;
@@ -76,11 +82,6 @@ static double value_at(const nacre_figure *figure, int row, int column)
     return figure->values[(int64_t)row * figure->columns + column];
 }
 
-static char *cell_text(char text[NACRE_NUMBER_SIZE], double value)
-{
-    return value == floor(value) ? nacre_text_quantity(text, value) : nacre_text_value(text, value);
-}
-
 /* The largest size at which all numbers fit. */
 static double find_text_size(const nacre_figure *figure, double width, double height)
 {
@@ -89,7 +90,7 @@ static double find_text_size(const nacre_figure *figure, double width, double he
     for (int i = 0; i < figure->rows; i++)
         for (int j = 0; j < figure->columns; j++)
             if (isfinite(value_at(figure, i, j)))
-                widest = fmax(widest, nc_text_width(cell_text(text, value_at(figure, i, j)), 1));
+                widest = fmax(widest, nc_text_width(nc_short_text(text, value_at(figure, i, j)), 1));
     double size = fmin(fmin(NC_TEXT_SIZE, (width - 4) / fmax(widest, 1e-9)), height * 0.6);
     return size >= 7.5 ? floor(2 * size) / 2 : 0;
 }
@@ -146,7 +147,7 @@ static void draw_cell(const heat_plot *plot, int row, int column, double sum)
     nc_text_style style = {
         .ink = opacity > 0.6 ? NC_INK_SURFACE : NC_INK_TEXT, .size = plot->text_size, .anchor = NC_ANCHOR_MIDDLE};
     nc_point middle = {cell.x + cell.width / 2, cell.y + cell.height / 2 + plot->text_size * 0.36};
-    drawing->canvas->text(drawing->canvas, middle, style, cell_text(text, value));
+    drawing->canvas->text(drawing->canvas, middle, style, nc_short_text(text, value));
 }
 
 /* Names, every n-th where they would overlap. */

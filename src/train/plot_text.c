@@ -179,3 +179,10 @@ char *nacre_text_value(char text[NACRE_NUMBER_SIZE], double value)
         snprintf(text, NACRE_NUMBER_SIZE, "%.*f", size < 10 ? 4 : size < 1000 ? 2 : 1, value);
     return text;
 }
+
+char *nc_short_text(char text[NACRE_NUMBER_SIZE], double value)
+{
+    if (fabs(value) >= 1000 && isfinite(value)) return nacre_text_quantity(text, value);
+    snprintf(text, NACRE_NUMBER_SIZE, "%.3g", value);
+    return text;
+}

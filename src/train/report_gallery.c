@@ -1,4 +1,5 @@
 /* train/report_gallery.c - the predictions that a report shows: some of all, and the worst mistakes. */
+#include <nacre/random.h>
 #include <nacre/report.h>
 
 #include <math.h>
@@ -61,11 +62,15 @@ void nacre_gallery_destroy(nacre_gallery *gallery)
 
 /* ---- choosing ---- */
 
-/* Of `count` samples about `room` are chosen, the same ones whatever order they come in. */
-static bool is_chosen(int64_t index, int64_t count, int room)
+/* Of `count` samples `room` are chosen, one from each of as many equal stretches. Where in the stretch is drawn, for
+ * data that lies in a regular order would show the same few classes again and again. */
+static bool is_chosen(int64_t index, int64_t count, int64_t room)
 {
     if (count <= room) return true;
-    return index * room / count != (index - 1) * room / count || index == 0;
+    int64_t stretch = index * room / count;
+    int64_t first = (stretch * count + room - 1) / room, end = ((stretch + 1) * count + room - 1) / room;
+    nacre_random random = nacre_random_create(0, 0, (uint64_t)stretch);
+    return index == first + (int64_t)nacre_random_below(&random, (uint32_t)(end - first));
 }
 
 /* Before the first that is less probable; the least probable falls off the end. */
@@ -163,12 +168,12 @@ static nacre_status fetch_picture(nacre_gallery *gallery, int64_t index, nacre_s
     return NACRE_OK;
 }
 
-/* The end of where it came from: "7.jpg" of "test/cat/7.jpg". */
+/* The end of where it came from: "7.jpg" of "test/cat/7.jpg", "test[7]" of "glyphs:test[7]". */
 static char *short_origin(nacre_gallery *gallery, int64_t index)
 {
     char text[512];
-    const char *origin = nacre_dataset_origin(gallery->dataset, index, text, sizeof text), *name = strrchr(origin, '/');
-    name = name ? name + 1 : origin;
+    const char *name = nacre_dataset_origin(gallery->dataset, index, text, sizeof text);
+    for (const char *c; (c = strpbrk(name, "/:"));) name = c + 1;
     return nacre_pool_copy(&gallery->pool, name, strlen(name));
 }
 
