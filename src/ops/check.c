@@ -105,7 +105,7 @@ static bool read_word(test_case *test, char *word)
     int index = operand_index(test, word), attribute = nacre_op_attribute_find(test->op, word);
     if (index >= 0) {
         struct operand *operand = &test->operands[index];
-        snprintf(operand->name, sizeof operand->name, "%s", word);
+        snprintf(operand->name, sizeof operand->name, "%.31s", word);
         test->present[index] = true;
         if (index >= test->count) test->count = index + 1;
         return read_operand(value, operand);

@@ -64,8 +64,8 @@ static nacre_status conv_shape(nacre_shape_call *call)
     char got[NACRE_SHAPE_TEXT_SIZE], want[NACRE_SHAPE_TEXT_SIZE];
     if (x.dims[1] % groups || x.dims[1] / groups != w.dims[1])
         return nacre_shape_fail(
-            call, NACRE_ERROR_SHAPE, "input has %lld channels, weight %s with groups=%lld expects %lld",
-            (long long)x.dims[1], nacre_shape_text(w, want), (long long)groups, (long long)(w.dims[1] * groups));
+            call, NACRE_ERROR_SHAPE, "input has %lld channels, weight %s expects %lld in each of %lld groups",
+            (long long)x.dims[1], nacre_shape_text(w, want), (long long)w.dims[1], (long long)groups);
     if (w.dims[0] % groups) return fail_shapes(call, "groups do not divide the output channels", &x, &w);
     y.dims[1] = w.dims[0];
     status = count_windows(call, &x, &w, y.dims + 2);
@@ -121,7 +121,7 @@ static nacre_status backward_data_shape(nacre_shape_call *call)
     if (!status && size[0] == 0) natural_size(call->attributes, &dy, &w, size);
     if (!status) status = nc_spread(call, "size", size, axes, NULL, 1);
     if (status) return status;
-    x.dims[1] = w.dims[1] * groups;
+    if (__builtin_mul_overflow(w.dims[1], groups, &x.dims[1])) return fail_shapes(call, "too many channels", &dy, &w);
     memcpy(x.dims + 2, size + 1, sizeof(int64_t) * (size_t)axes);
     call->shapes[0] = x;
     call->dtypes[0] = nacre_tensor_dtype(call->inputs[0]);
@@ -298,7 +298,7 @@ static const char *const CASES[] = {"x=2x3x8x8 w=4x3x3x3",
                                     "x=1x2x6x6 w=2x2x3x3 padding=1,1,-1,-2",
                                     "x=2x16x14x14 w=32x16x3x3 b=32 padding=1 !grad",
                                     "x=2x3x8x8 w=4x3x3x3 b=4 residual=2x4x6x6",
-                                    "x=2x3x8x8 w=4x3x3x3 b=4 residual=2x4x6x6 activation=relu !grad",
+                                    "x=2x3x8x8 w=4x3x3x3 b=4 residual=2x4x6x6@-2..2 activation=relu",
                                     "x=2x3x11 w=4x3x3 b=4 stride=2 padding=1",
                                     "x=1x4x9 w=4x2x3 groups=2 padding=2,0 dilation=2",
                                     "x=2x2x4x5x4 w=3x2x2x3x2 b=3 padding=1,0,1",

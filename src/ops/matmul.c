@@ -77,6 +77,7 @@ static void gradient(nacre_gradient_call *call)
 {
     nacre_tensor *a = call->inputs[0], *b = call->inputs[1], *g = call->output_grads[0];
     bool ta = call->attributes[TRANSPOSE_A] != 0, tb = call->attributes[TRANSPOSE_B] != 0;
+    if (call->attributes[ACTIVATION]) g = nc_apply2(&nc_op_relu_backward, g, call->outputs[0], NULL);
     if (call->wanted[0]) {
         nacre_tensor *da = ta ? nacre_matmul(b, g, tb, true) : nacre_matmul(g, b, false, !tb);
         call->input_grads[0] = nc_sum_to(da, a);
@@ -128,7 +129,7 @@ static const char *const CASES[] = {"a=4x5 b=5x6",
                                     "a=2x3x4x5 b=3x5x6",
                                     "a=4x5 b=2x6x5 transpose_b=1",
                                     "a=7x9 b=3x9 bias=3 transpose_b=1",
-                                    "a=7x9 b=3x9 bias=3 residual=7x3 transpose_b=1 activation=relu !grad",
+                                    "a=7x9 b=3x9 bias=3 residual=7x3 transpose_b=1 activation=relu",
                                     "a=33x70 b=70x129",
                                     "a=1x17 b=17x1",
                                     "a=64x128 b=100x128 bias=100 transpose_b=1 !grad",

@@ -44,7 +44,8 @@ static nacre_view cut(nacre_view view, const int64_t *attributes)
     return view;
 }
 
-static nacre_status shape(nacre_shape_call *call)
+/* Completes the lists for cuts of a tensor of this shape. */
+static nacre_status complete(nacre_shape_call *call, const nacre_shape *whole)
 {
     int64_t *words = call->attributes, count = words[START];
     bool no_axes = words[AXES] == 0, no_steps = words[STEP] == 0;
@@ -58,9 +59,8 @@ static nacre_status shape(nacre_shape_call *call)
         return nacre_shape_fail(call, NACRE_ERROR_ARGUMENT, "%lld axes, %lld starts, %lld stops and %lld steps",
                                 (long long)words[AXES], (long long)count, (long long)words[STOP],
                                 (long long)words[STEP]);
-    nacre_view view = {.shape = nacre_tensor_shape(call->inputs[0])};
     for (int i = 1; i <= count; i++) {
-        nacre_status status = nc_normalise_axis(call, &words[AXES + i], view.shape.rank);
+        nacre_status status = nc_normalise_axis(call, &words[AXES + i], whole->rank);
         if (status) return status;
         if (words[STEP + i] == 0 || words[STEP + i] < -INT64_MAX)
             return nacre_shape_fail(call, NACRE_ERROR_ARGUMENT, "a step must not be %lld", (long long)words[STEP + i]);
@@ -69,7 +69,15 @@ static nacre_status shape(nacre_shape_call *call)
                 return nacre_shape_fail(call, NACRE_ERROR_ARGUMENT, "axis %lld is named twice",
                                         (long long)words[AXES + i]);
     }
-    call->shapes[0] = cut(view, words).shape;
+    return NACRE_OK;
+}
+
+static nacre_status shape(nacre_shape_call *call)
+{
+    nacre_view whole = {.shape = nacre_tensor_shape(call->inputs[0])};
+    nacre_status status = complete(call, &whole.shape);
+    if (status) return status;
+    call->shapes[0] = cut(whole, call->attributes).shape;
     call->dtypes[0] = nacre_tensor_dtype(call->inputs[0]);
     return NACRE_OK;
 }
@@ -95,10 +103,10 @@ static nacre_status backward_shape(nacre_shape_call *call)
 {
     nacre_view whole = {.shape.rank = (int)call->attributes[WORDS]};
     for (int i = 0; i < whole.shape.rank; i++) whole.shape.dims[i] = call->attributes[WORDS + 1 + i];
-    for (int i = 1; i <= call->attributes[AXES]; i++) {
-        nacre_status status = nc_normalise_axis(call, &call->attributes[AXES + i], whole.shape.rank);
-        if (status) return status;
-    }
+    if (nacre_shape_count(whole.shape) < 0)
+        return nacre_shape_fail(call, NACRE_ERROR_ARGUMENT, "no tensor has such a shape");
+    nacre_status status = complete(call, &whole.shape);
+    if (status) return status;
     if (!nacre_shape_equal(cut(whole, call->attributes).shape, nacre_tensor_shape(call->inputs[0])))
         return nacre_shape_fail(call, NACRE_ERROR_SHAPE, "dy has not the shape of the slice");
     call->shapes[0] = whole.shape;

@@ -96,17 +96,17 @@ static void embedding_gradient(nacre_gradient_call *call)
 static nacre_status backward_shape(nacre_shape_call *call)
 {
     nacre_shape dy = nacre_tensor_shape(call->inputs[0]), indices = nacre_tensor_shape(call->inputs[1]), dx = {0};
-    int axis = (int)call->attributes[BACKWARD_AXIS];
+    int64_t axis = call->attributes[BACKWARD_AXIS];
     char a[NACRE_SHAPE_TEXT_SIZE], b[NACRE_SHAPE_TEXT_SIZE];
-    bool fits = axis >= 0 && axis + indices.rank <= dy.rank && call->attributes[BACKWARD_SIZE] >= 0 &&
+    bool fits = axis >= 0 && axis <= dy.rank - indices.rank && call->attributes[BACKWARD_SIZE] >= 0 &&
                 dy.rank - indices.rank < NACRE_MAX_RANK;
     for (int i = 0; fits && i < indices.rank; i++) fits = dy.dims[axis + i] == indices.dims[i];
     if (!fits)
-        return nacre_shape_fail(call, NACRE_ERROR_SHAPE, "indices are %s, but dy is %s from axis %d on",
-                                nacre_shape_text(indices, a), nacre_shape_text(dy, b), axis);
+        return nacre_shape_fail(call, NACRE_ERROR_SHAPE, "indices are %s, but dy is %s from axis %lld on",
+                                nacre_shape_text(indices, a), nacre_shape_text(dy, b), (long long)axis);
     for (int i = 0; i < axis; i++) dx.dims[dx.rank++] = dy.dims[i];
     dx.dims[dx.rank++] = call->attributes[BACKWARD_SIZE];
-    for (int i = axis + indices.rank; i < dy.rank; i++) dx.dims[dx.rank++] = dy.dims[i];
+    for (int i = (int)axis + indices.rank; i < dy.rank; i++) dx.dims[dx.rank++] = dy.dims[i];
     call->shapes[0] = dx;
     call->dtypes[0] = nacre_tensor_dtype(call->inputs[0]);
     return nc_need_index(call, 1);

@@ -23,6 +23,8 @@ static nacre_status check_scalar(nacre_shape_call *call, int operand, const char
 static nacre_status shape(nacre_shape_call *call, int moments)
 {
     int stride = 2 + moments;
+    if (call->input_count < FIRST) /* the scale may be absent, but then its place is there */
+        return nacre_shape_fail(call, NACRE_ERROR_ARGUMENT, "takes learning_rate, step, scale and tensors");
     nacre_dtype dtype = nacre_tensor_dtype(call->inputs[LEARNING_RATE]);
     if (check_scalar(call, LEARNING_RATE, "learning_rate", dtype) || check_scalar(call, STEP, "step", NACRE_I64) ||
         check_scalar(call, SCALE, "scale", dtype))
@@ -131,9 +133,11 @@ static void adam_reference(const nacre_call *call)
 
 static nacre_status norm_shape(nacre_shape_call *call)
 {
+    if (call->input_count < 1) return nacre_shape_fail(call, NACRE_ERROR_ARGUMENT, "takes at least one tensor");
     call->shapes[0] = NACRE_SCALAR;
     call->dtypes[0] = nacre_tensor_dtype(call->inputs[0]);
-    return nc_need_float(call);
+    nacre_status status = nc_need_float(call);
+    return status ? status : nc_need_one_dtype(call);
 }
 
 static void norm_reference(const nacre_call *call)

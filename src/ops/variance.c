@@ -13,8 +13,7 @@ static double add_squared_distance(double state, double x, double mean)
 /* What the sum of squared distances is divided by. */
 static double divisor(int64_t count, const int64_t *attributes)
 {
-    int64_t rest = count - attributes[CORRECTION];
-    return rest > 0 ? (double)rest : 0;
+    return fmax((double)count - (double)attributes[CORRECTION], 0);
 }
 
 static double var_fold(const nacre_view *elements, const int64_t *attributes)

@@ -96,7 +96,10 @@ nacre_status nc_need_spatial(nacre_shape_call *call, int index)
 {
     nacre_shape shape = nacre_tensor_shape(call->inputs[index]);
     char text[NACRE_SHAPE_TEXT_SIZE];
-    if (shape.rank >= 3 && shape.rank <= 2 + NC_WINDOW_AXES) return NACRE_OK;
-    return nacre_shape_fail(call, NACRE_ERROR_SHAPE, "operand %d is %s, expected [N, C, ...] with 1 to 3 spatial axes",
+    bool fits = shape.rank >= 3 && shape.rank <= 2 + NC_WINDOW_AXES;
+    for (int i = 2; fits && i < shape.rank; i++) fits = shape.dims[i] <= LARGEST;
+    if (fits) return NACRE_OK;
+    return nacre_shape_fail(call, NACRE_ERROR_SHAPE,
+                            "operand %d is %s, expected [N, C, ...] with 1 to 3 spatial axes of at most 2^30",
                             index + 1, nacre_shape_text(shape, text));
 }

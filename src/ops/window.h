@@ -100,7 +100,7 @@ static inline nacre_shape nc_spatial(const nacre_shape *shape)
     return spatial;
 }
 
-/* Operand `index` must have 1 to 3 spatial axes. */
+/* Operand `index` must have 1 to 3 spatial axes, and none so long that positions could overflow. */
 nacre_status nc_need_spatial(nacre_shape_call *call, int index);
 
 #endif
