@@ -10,6 +10,12 @@
     X(nc_conv_kernel_##isa)                                                                                            \
     X(nc_conv_backward_data_kernel_##isa)                                                                              \
     X(nc_conv_backward_weight_kernel_##isa)                                                                            \
+    X(nc_conv_im2col_kernel_f32_##isa)                                                                                 \
+    X(nc_conv_backward_data_im2col_kernel_f32_##isa)                                                                   \
+    X(nc_conv_backward_weight_im2col_kernel_f32_##isa)                                                                 \
+    X(nc_conv_im2col_kernel_f64_##isa)                                                                                 \
+    X(nc_conv_backward_data_im2col_kernel_f64_##isa)                                                                   \
+    X(nc_conv_backward_weight_im2col_kernel_f64_##isa)                                                                 \
     X(nc_relayout_kernel_##isa)                                                                                        \
     X(nc_max_pool_kernel_##isa)                                                                                        \
     X(nc_max_pool_backward_kernel_##isa)                                                                               \

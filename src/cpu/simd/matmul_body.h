@@ -284,7 +284,7 @@ static void run_call(const nacre_call *call)
 
 const nacre_kernel nc_isa_real(nc_matmul_kernel) = {
     .op = "matmul",
-    .variant = sizeof(REAL) == 8 ? "packed_f64_" NC_ISA_NAME : "packed_f32_" NC_ISA_NAME,
+    .variant = "packed_" REAL_NAME "_" NC_ISA_NAME,
     .can = refuse,
     .workspace = node_workspace,
     .run = run_call,

@@ -17,6 +17,7 @@
 #define MAX               nc_max64
 #define TRANSPOSE         nc_transpose64
 #define nc_isa_real(name) nc_isa(name##_f64)
+#define REAL_NAME         "f64"
 #else
 #define REAL              float
 #define VECTOR            nc_vec
@@ -30,6 +31,7 @@
 #define MAX               nc_max
 #define TRANSPOSE         nc_transpose
 #define nc_isa_real(name) nc_isa(name##_f32)
+#define REAL_NAME         "f32"
 #endif
 
 #endif
