@@ -128,23 +128,27 @@ static nacre_tensor *as_column(nacre_tensor *x)
     return nacre_reshape(x, shape);
 }
 
+static nacre_tensor *scaled(nacre_tensor *x, nacre_tensor *q, const int64_t *attributes)
+{
+    return nacre_mul_scalar(x, scale_of(attributes, nacre_tensor_dim(q, -1)));
+}
+
 /* The weights p [..., T, S], stored after all. */
 static nacre_tensor *weights(nacre_graph *graph, nacre_tensor *q, nacre_tensor *k, nacre_tensor *mask,
                              nacre_tensor *logsumexp, const int64_t *attributes)
 {
     int64_t rows = nacre_tensor_dim(q, -2), columns = nacre_tensor_dim(k, -2);
-    double scale = scale_of(attributes, nacre_tensor_dim(q, -1));
-    nacre_tensor *s = nacre_matmul(q, k, false, true);
-    s = nacre_mul(s, nc_scalar_like(q, scale));
+    nacre_tensor *s = scaled(nacre_matmul(q, k, false, true), q, attributes);
     if (mask) s = nacre_tensor_dtype(mask) == NACRE_BOOL ? minus_infinity_unless(mask, s) : nacre_add(s, mask);
     if (attributes[CAUSAL])
         s = minus_infinity_unless(nacre_less_equal(positions(graph, columns, true), positions(graph, rows, false)), s);
     return nacre_exp(nacre_sub(s, as_column(logsumexp)));
 }
 
-static nacre_tensor *scaled(nacre_tensor *x, nacre_tensor *q, const int64_t *attributes)
+/* p (dy v' - sum(dy y)) */
+static nacre_tensor *scores_gradient(nacre_tensor *p, nacre_tensor *dy, nacre_tensor *v, nacre_tensor *y)
 {
-    return nacre_mul(x, nc_scalar_like(x, scale_of(attributes, nacre_tensor_dim(q, -1))));
+    return nacre_mul(p, nacre_sub(nacre_matmul(dy, v, false, true), nc_sum_along(nacre_mul(dy, y), -1)));
 }
 
 static void backward_expand(nacre_graph *graph, nacre_tensor *const *inputs, int input_count, const int64_t *attributes,
@@ -153,10 +157,7 @@ static void backward_expand(nacre_graph *graph, nacre_tensor *const *inputs, int
     nacre_tensor *q = inputs[BACK_Q], *k = inputs[BACK_K], *dy = inputs[DY];
     nacre_tensor *mask = input_count > BACK_MASK ? inputs[BACK_MASK] : NULL;
     nacre_tensor *p = weights(graph, q, k, mask, inputs[LOGSUMEXP], attributes);
-    int64_t last = -1;
-    nacre_reduce_options over_last = {.axes = &last, .axis_count = 1, .keep = true};
-    nacre_tensor *dp = nacre_matmul(dy, inputs[BACK_V], false, true);
-    nacre_tensor *ds = nacre_mul(p, nacre_sub(dp, nacre_sum(nacre_mul(dy, inputs[Y]), &over_last)));
+    nacre_tensor *ds = scores_gradient(p, dy, inputs[BACK_V], inputs[Y]);
     outputs[0] = scaled(nacre_matmul(ds, k, false, false), q, attributes);
     outputs[1] = scaled(nacre_matmul(ds, q, true, false), q, attributes);
     outputs[2] = nacre_matmul(p, dy, true, false);
@@ -181,13 +182,7 @@ static void gradient_through_weights(nacre_gradient_call *call, nacre_tensor *ma
         if (call->wanted[K]) call->input_grads[K] = sum_of(call->input_grads[K], dk);
     }
     if (call->input_count <= MASK || !call->wanted[MASK]) return;
-    if (dy) {
-        int64_t last = -1;
-        nacre_reduce_options over_last = {.axes = &last, .axis_count = 1, .keep = true};
-        nacre_tensor *dp = nacre_matmul(dy, call->inputs[V], false, true);
-        nacre_tensor *delta = nacre_sum(nacre_mul(dy, call->outputs[0]), &over_last);
-        ds = sum_of(ds, nacre_mul(p, nacre_sub(dp, delta)));
-    }
+    if (dy) ds = sum_of(ds, scores_gradient(p, dy, call->inputs[V], call->outputs[0]));
     call->input_grads[MASK] = nc_sum_to(ds, mask);
 }
 
@@ -317,11 +312,6 @@ static double logsumexp_of_row(const head *h, int64_t row)
     return largest + log(sum);
 }
 
-static const nacre_view *optional(const nacre_call *call, int index)
-{
-    return index < call->input_count && call->inputs[index].data ? &call->inputs[index] : NULL;
-}
-
 /* Calls `body` for each head. */
 static void for_each_head(const nacre_call *call, int first, head h,
                           void (*body)(const nacre_call *call, const head *h))
@@ -352,7 +342,7 @@ static void forward_head(const nacre_call *call, const head *h)
 
 static void reference(const nacre_call *call)
 {
-    for_each_head(call, Q, (head){.mask = optional(call, MASK), .sums = &call->outputs[1]}, forward_head);
+    for_each_head(call, Q, (head){.mask = nc_optional(call, MASK), .sums = &call->outputs[1]}, forward_head);
 }
 
 static void backward_head(const nacre_call *call, const head *without)
@@ -372,7 +362,7 @@ static void backward_head(const nacre_call *call, const head *without)
 
 static void backward_reference(const nacre_call *call)
 {
-    head h = {.mask = optional(call, BACK_MASK), .sums = &call->inputs[LOGSUMEXP]};
+    head h = {.mask = nc_optional(call, BACK_MASK), .sums = &call->inputs[LOGSUMEXP]};
     for_each_head(call, BACK_Q, h, backward_head);
 }
 

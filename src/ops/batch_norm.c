@@ -105,8 +105,7 @@ static void inference_expand(nacre_graph *graph, nacre_tensor *const *inputs, in
     for (int i = 1; i < channels.rank; i++) channels.dims[i] = 1;
     for (int i = 0; i < input_count; i++)
         operand[i] = i == X || !inputs[i] ? inputs[i] : nacre_reshape(inputs[i], channels);
-    nacre_tensor *scale =
-        nacre_rsqrt(nacre_add(operand[VAR], nc_scalar_like(operand[VAR], nacre_unword(attributes[EPSILON]))));
+    nacre_tensor *scale = nacre_rsqrt(nacre_add_scalar(operand[VAR], nacre_unword(attributes[EPSILON])));
     if (operand[WEIGHT]) scale = nacre_mul(scale, operand[WEIGHT]);
     nacre_tensor *y = nacre_mul(nacre_sub(operand[X], operand[MEAN]), scale);
     outputs[0] = operand[BIAS] ? nacre_add(y, operand[BIAS]) : y;
@@ -114,8 +113,8 @@ static void inference_expand(nacre_graph *graph, nacre_tensor *const *inputs, in
 
 static double channel(const nacre_call *call, int index, int64_t c, double absent)
 {
-    if (index >= call->input_count || !call->inputs[index].data) return absent;
-    return nc_get(&call->inputs[index], c * call->inputs[index].strides[0]);
+    const nacre_view *view = nc_optional(call, index);
+    return view ? nc_get(view, c * view->strides[0]) : absent;
 }
 
 static void inference_reference(const nacre_call *call)

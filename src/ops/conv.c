@@ -199,14 +199,10 @@ static void backward_weight_gradient(nacre_gradient_call *call)
 
 /* ---- reference kernels ---- */
 
-static bool is_there(const nacre_call *call, int index)
-{
-    return index < call->input_count && call->inputs[index].data;
-}
-
 static void conv_reference(const nacre_call *call)
 {
     const nacre_view *x = &call->inputs[0], *w = &call->inputs[1], *y = &call->outputs[0];
+    const nacre_view *bias = nc_optional(call, 2), *residual = nc_optional(call, 3);
     nc_window window = nc_window_read(call->attributes, x->shape.rank - 2, w->shape.dims + 2);
     int64_t outputs_per_group = w->shape.dims[0] / call->attributes[NC_CONV_GROUPS];
     nacre_shape taps = w->shape;
@@ -214,7 +210,7 @@ static void conv_reference(const nacre_call *call)
     int64_t out[NACRE_MAX_RANK] = {0};
     if (nc_count(y) == 0) return;
     do {
-        double sum = is_there(call, 2) ? nc_get(&call->inputs[2], out[1] * call->inputs[2].strides[0]) : 0;
+        double sum = bias ? nc_get(bias, out[1] * bias->strides[0]) : 0;
         int64_t tap[NACRE_MAX_RANK] = {0}, in[NACRE_MAX_RANK] = {out[0]};
         int64_t first_channel = out[1] / outputs_per_group * w->shape.dims[1];
         if (nacre_shape_count(taps) > 0) {
@@ -224,7 +220,7 @@ static void conv_reference(const nacre_call *call)
                 sum += nc_get(x, nc_offset(x, in)) * nc_get(w, out[1] * w->strides[0] + nc_offset(w, tap));
             } while (nc_next(&taps, tap));
         }
-        if (is_there(call, 3)) sum += nc_get(&call->inputs[3], nc_offset(&call->inputs[3], out));
+        if (residual) sum += nc_get(residual, nc_offset(residual, out));
         if (call->attributes[NC_CONV_ACTIVATION] && sum < 0) sum = 0;
         nc_set(y, nc_offset(y, out), sum);
     } while (nc_next(&y->shape, out));

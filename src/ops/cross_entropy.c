@@ -110,8 +110,8 @@ static nacre_tensor *shares(nacre_graph *graph, nacre_tensor *logits, nacre_tens
     nacre_tensor *counted = nacre_cast(nacre_not_equal(t, ignored), real);
     nacre_tensor *share = nacre_cast(nacre_equal(t, class_ids(graph, logits, id)), real);
     if (smoothing != 0) {
-        share = nacre_mul(share, nc_scalar_like(logits, 1 - smoothing));
-        share = nacre_add(share, nc_scalar_like(logits, smoothing / (double)nacre_tensor_dim(logits, CLASSES)));
+        double everywhere = smoothing / (double)nacre_tensor_dim(logits, CLASSES);
+        share = nacre_add_scalar(nacre_mul_scalar(share, 1 - smoothing), everywhere);
     }
     return nacre_mul(share, counted);
 }
@@ -171,9 +171,7 @@ static void backward_expand(nacre_graph *graph, nacre_tensor *const *inputs, int
     nacre_tensor *p = nacre_exp(nacre_sub(logits, nacre_reshape(inputs[3], single)));
     nacre_tensor *b = shares(graph, logits, inputs[2], attributes, nacre_unword(attributes[LABEL_SMOOTHING]));
     if (weight) b = nacre_mul(b, per_class(weight, logits));
-    int64_t axis = CLASSES;
-    nacre_tensor *a = nacre_sum(b, &(nacre_reduce_options){.axes = &axis, .axis_count = 1, .keep = true});
-    outputs[0] = nacre_mul(dloss, nacre_sub(nacre_mul(a, p), b));
+    outputs[0] = nacre_mul(dloss, nacre_sub(nacre_mul(nc_sum_along(b, CLASSES), p), b));
 }
 
 /* ---- reference kernels ---- */
@@ -208,14 +206,9 @@ static void position_of(const int64_t *start, int rank, int64_t *at)
         if (i != CLASSES) at[k++] = start[i];
 }
 
-static const nacre_view *optional(const nacre_call *call, int index)
-{
-    return index < call->input_count && call->inputs[index].data ? &call->inputs[index] : NULL;
-}
-
 static void reference(const nacre_call *call)
 {
-    const nacre_view *x = &call->inputs[0], *weight = optional(call, 2), *loss = &call->outputs[0];
+    const nacre_view *x = &call->inputs[0], *weight = nc_optional(call, 2), *loss = &call->outputs[0];
     nacre_shape starts = nc_line_starts(&x->shape, CLASSES);
     int64_t start[NACRE_MAX_RANK] = {0}, at[NACRE_MAX_RANK], classes = x->shape.dims[CLASSES];
     if (nc_count(loss) == 0) return;
@@ -240,7 +233,7 @@ static void reference(const nacre_call *call)
 static void backward_reference(const nacre_call *call)
 {
     const nacre_view *dloss = &call->inputs[0], *x = &call->inputs[1], *log_sums = &call->inputs[3];
-    const nacre_view *weight = optional(call, 4), *dx = &call->outputs[0];
+    const nacre_view *weight = nc_optional(call, 4), *dx = &call->outputs[0];
     nacre_shape starts = nc_line_starts(&x->shape, CLASSES);
     int64_t start[NACRE_MAX_RANK] = {0}, at[NACRE_MAX_RANK], classes = x->shape.dims[CLASSES];
     if (nc_count(dx) == 0) return;

@@ -97,8 +97,8 @@ static void gradient(nacre_gradient_call *call)
 static void reference(const nacre_call *call)
 {
     const nacre_view *a = &call->inputs[0], *b = &call->inputs[1], *y = &call->outputs[0];
-    const nacre_view *bias = call->input_count > 2 && call->inputs[2].data ? &call->inputs[2] : NULL;
-    const nacre_view *residual = call->input_count > 3 && call->inputs[3].data ? &call->inputs[3] : NULL;
+    const nacre_view *bias = nc_optional(call, 2);
+    const nacre_view *residual = nc_optional(call, 3);
     extents e = read_extents(&a->shape, &b->shape, call->attributes);
     bool ta = call->attributes[TRANSPOSE_A] != 0, tb = call->attributes[TRANSPOSE_B] != 0;
     int rank = y->shape.rank;

@@ -85,11 +85,6 @@ static nacre_tensor *sum_over(const nc_norm *norm, nacre_tensor *x, const bool *
     return count ? nacre_sum(x, &(nacre_reduce_options){.axes = axes, .axis_count = count, .keep = true}) : x;
 }
 
-static nacre_tensor *scaled(nacre_tensor *x, double factor)
-{
-    return x ? nacre_mul(x, nc_scalar_like(x, factor)) : NULL;
-}
-
 /* What gradients of the statistics add to dx: dmean / K and dvar 2 (x - mean) / K. */
 static nacre_tensor *through_statistics(nacre_gradient_call *call, const nc_norm *norm)
 {
@@ -97,10 +92,10 @@ static nacre_tensor *through_statistics(nacre_gradient_call *call, const nc_norm
     nacre_tensor *x = nacre_reshape(call->inputs[X], norm->shape), *sum = NULL;
     nacre_tensor *dmean = norm->centred ? call->output_grads[1] : NULL;
     nacre_tensor *dvar = call->output_grads[norm->centred ? 2 : 1];
-    if (dmean) sum = nacre_expand(scaled(as_statistic(norm, dmean), 1 / count), norm->shape);
+    if (dmean) sum = nacre_expand(nacre_mul_scalar(as_statistic(norm, dmean), 1 / count), norm->shape);
     if (dvar) {
         if (norm->centred) x = nacre_sub(x, as_statistic(norm, call->outputs[1]));
-        nacre_tensor *part = nacre_mul(x, scaled(as_statistic(norm, dvar), 2 / count));
+        nacre_tensor *part = nacre_mul(x, nacre_mul_scalar(as_statistic(norm, dvar), 2 / count));
         sum = sum ? nacre_add(sum, part) : part;
     }
     return sum ? nacre_reshape(sum, nacre_tensor_shape(call->inputs[X])) : NULL;
@@ -127,12 +122,13 @@ void nc_norm_backward_expand(const nc_norm *norm, nacre_tensor *const *inputs, i
     nacre_tensor *weight = input_count > at ? inputs[at] : NULL;
     nacre_tensor *dy = nacre_reshape(inputs[0], norm->shape), *x = nacre_reshape(inputs[1], norm->shape);
     nacre_tensor *var = as_statistic(norm, inputs[at - 1]);
-    nacre_tensor *inverse = nacre_rsqrt(nacre_add(var, nc_scalar_like(var, norm->epsilon)));
+    nacre_tensor *inverse = nacre_rsqrt(nacre_add_scalar(var, norm->epsilon));
     nacre_tensor *n = nacre_mul(norm->centred ? nacre_sub(x, as_statistic(norm, inputs[2])) : x, inverse);
     nacre_tensor *h = weight ? nacre_mul(dy, nacre_reshape(weight, kept_axes(norm, norm->affine, true))) : dy;
     double part = 1 / (double)nc_norm_count(norm);
-    nacre_tensor *rest = nacre_sub(h, nacre_mul(n, scaled(sum_over(norm, nacre_mul(h, n), norm->reduced, true), part)));
-    if (norm->centred) rest = nacre_sub(rest, scaled(sum_over(norm, h, norm->reduced, true), part));
+    nacre_tensor *rest =
+        nacre_sub(h, nacre_mul(n, nacre_mul_scalar(sum_over(norm, nacre_mul(h, n), norm->reduced, true), part)));
+    if (norm->centred) rest = nacre_sub(rest, nacre_mul_scalar(sum_over(norm, h, norm->reduced, true), part));
     outputs[0] = nacre_reshape(nacre_mul(rest, inverse), nacre_tensor_shape(inputs[0]));
     outputs[1] = nacre_reshape(sum_over(norm, nacre_mul(dy, n), norm->affine, false), norm->weight);
     if (norm->centred) outputs[2] = nacre_reshape(sum_over(norm, dy, norm->affine, false), norm->weight);
@@ -206,17 +202,12 @@ static double mean_of(const views *v, const int64_t *group, double centre, bool 
     return sum / (double)nacre_shape_count(v->members);
 }
 
-static const nacre_view *input(const nacre_call *call, int index)
-{
-    return index < call->input_count && call->inputs[index].data ? &call->inputs[index] : NULL;
-}
-
 void nc_norm_reference(const nacre_call *call, const nc_norm *norm)
 {
     const nacre_view *mean = norm->centred ? &call->outputs[1] : NULL;
-    views v = begin(norm, &call->inputs[X], mean, &call->outputs[norm->centred ? 2 : 1], input(call, WEIGHT));
+    views v = begin(norm, &call->inputs[X], mean, &call->outputs[norm->centred ? 2 : 1], nc_optional(call, WEIGHT));
     nacre_view y = seen_as(&call->outputs[0], &norm->shape), bias = {0};
-    if (input(call, BIAS)) bias = spread_over(input(call, BIAS), &norm->shape, norm->affine, true);
+    if (nc_optional(call, BIAS)) bias = spread_over(nc_optional(call, BIAS), &norm->shape, norm->affine, true);
     int64_t group[NACRE_MAX_RANK] = {0}, at[NACRE_MAX_RANK];
     if (nc_count(&y) == 0) return;
     do {
@@ -263,7 +254,7 @@ void nc_norm_backward_reference(const nacre_call *call, const nc_norm *norm)
 {
     int weight_index = backward_weight_index(norm);
     views v = begin(norm, &call->inputs[1], norm->centred ? &call->inputs[2] : NULL, &call->inputs[weight_index - 1],
-                    input(call, weight_index));
+                    nc_optional(call, weight_index));
     nacre_view dy = seen_as(&call->inputs[0], &norm->shape), dx = seen_as(&call->outputs[0], &norm->shape);
     nacre_view dweight = spread_over(&call->outputs[1], &norm->shape, norm->affine, true), dbias = {0};
     if (norm->centred) dbias = spread_over(&call->outputs[2], &norm->shape, norm->affine, true);

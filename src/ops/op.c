@@ -36,6 +36,11 @@ nacre_tensor *nc_one_minus(nacre_tensor *x)
     return x ? nacre_sub(nc_scalar_like(x, 1), x) : NULL;
 }
 
+nacre_tensor *nc_sum_along(nacre_tensor *x, int64_t axis)
+{
+    return nacre_sum(x, &(nacre_reduce_options){.axes = &axis, .axis_count = 1, .keep = true});
+}
+
 nacre_tensor *nc_sum_to(nacre_tensor *gradient, nacre_tensor *like)
 {
     nacre_shape from = nacre_tensor_shape(gradient), to = nacre_tensor_shape(like);

@@ -31,6 +31,8 @@ void nc_put_ints(int64_t *words, const int64_t *values, int count, int limit);
 /* A scalar of the tensor's graph and dtype. */
 nacre_tensor *nc_scalar_like(nacre_tensor *tensor, double value);
 nacre_tensor *nc_one_minus(nacre_tensor *x);
+/* The sum along one axis, which stays with size 1. */
+nacre_tensor *nc_sum_along(nacre_tensor *x, int64_t axis);
 /* Sums a broadcast gradient back to `like`'s shape. */
 nacre_tensor *nc_sum_to(nacre_tensor *gradient, nacre_tensor *like);
 
@@ -105,6 +107,12 @@ static inline void nc_copy_element(const nacre_view *from, int64_t source, const
 static inline int64_t nc_count(const nacre_view *view)
 {
     return nacre_shape_count(view->shape);
+}
+
+/* Operand `index`, NULL if it is absent. */
+static inline const nacre_view *nc_optional(const nacre_call *call, int index)
+{
+    return index < call->input_count && call->inputs[index].data ? &call->inputs[index] : NULL;
 }
 
 /* output 0 = f(operands), element by element with broadcasting. */

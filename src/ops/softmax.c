@@ -18,11 +18,6 @@ static nacre_status backward_shape(nacre_shape_call *call)
     return status ? status : shape(call);
 }
 
-static nacre_tensor *sum_along(nacre_tensor *x, int64_t axis)
-{
-    return nacre_sum(x, &(nacre_reduce_options){.axes = &axis, .axis_count = 1, .keep = true});
-}
-
 static void gradient(nacre_gradient_call *call)
 {
     call->input_grads[0] =
@@ -40,7 +35,7 @@ static void backward_expand(nacre_graph *graph, nacre_tensor *const *inputs, int
 {
     (void)graph, (void)input_count;
     nacre_tensor *dy = inputs[0], *y = inputs[1];
-    outputs[0] = nacre_mul(y, nacre_sub(dy, sum_along(nacre_mul(dy, y), attributes[AXIS])));
+    outputs[0] = nacre_mul(y, nacre_sub(dy, nc_sum_along(nacre_mul(dy, y), attributes[AXIS])));
 }
 
 static void log_backward_expand(nacre_graph *graph, nacre_tensor *const *inputs, int input_count,
@@ -48,7 +43,7 @@ static void log_backward_expand(nacre_graph *graph, nacre_tensor *const *inputs,
 {
     (void)graph, (void)input_count;
     nacre_tensor *dy = inputs[0], *y = inputs[1];
-    outputs[0] = nacre_sub(dy, nacre_mul(nacre_exp(y), sum_along(dy, attributes[AXIS])));
+    outputs[0] = nacre_sub(dy, nacre_mul(nacre_exp(y), nc_sum_along(dy, attributes[AXIS])));
 }
 
 double nc_logsumexp_along(const nacre_view *view, int64_t offset, int axis)
