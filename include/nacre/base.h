@@ -185,7 +185,8 @@ typedef struct nacre_shape {
     ((nacre_shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), .dims = {__VA_ARGS__}})
 #define NACRE_SCALAR ((nacre_shape){.rank = 0})
 
-/* Product of the dimensions, 1 for a scalar; -1 if a dimension is negative or the product exceeds 2^62. */
+/* Product of the dimensions, 1 for a scalar; -1 if a dimension is negative or the product exceeds 2^59, so
+ * that sizes in bytes fit, too. */
 NACRE_API int64_t nacre_shape_count(nacre_shape shape);
 NACRE_API bool nacre_shape_equal(nacre_shape a, nacre_shape b);
 /* "[128, 1, 28, 28]" into the caller's buffer, which is returned (always terminated). */

@@ -126,7 +126,7 @@ int64_t nacre_shape_count(nacre_shape shape)
         if (shape.dims[i] < 0) return -1;
         if (shape.dims[i] == 0)
             empty = true;
-        else if (__builtin_mul_overflow(count, shape.dims[i], &count) || count > (int64_t)1 << 62)
+        else if (__builtin_mul_overflow(count, shape.dims[i], &count) || count > (int64_t)1 << 59)
             return -1;
     }
     return empty ? 0 : count;

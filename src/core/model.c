@@ -155,7 +155,8 @@ int nacre_model_count(const nacre_model *model)
 void *nc_model_data(const nacre_model *model, int slot)
 {
     const struct entry *entry = &model->entries[slot];
-    return model->slabs[entry->role][entry->dtype].data + entry->offset;
+    char *slab = model->slabs[entry->role][entry->dtype].data; /* NULL while all its entries are empty */
+    return slab ? slab + entry->offset : NULL;
 }
 
 bool nacre_model_entry(const nacre_model *model, int slot, nacre_entry *out)
