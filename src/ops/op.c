@@ -222,7 +222,8 @@ void nc_fill_view(const nacre_view *view, double value)
 nacre_view nc_section(nacre_view view, int axis, int64_t start, int64_t step, int64_t count)
 {
     view.shape.dims[axis] = count;
-    if (count > 0) view.data = (char *)view.data + start * view.strides[axis] * (int64_t)nacre_dtype_size(view.dtype);
+    if (count > 0 && view.data)
+        view.data = (char *)view.data + start * view.strides[axis] * (int64_t)nacre_dtype_size(view.dtype);
     view.strides[axis] *= step;
     return view;
 }

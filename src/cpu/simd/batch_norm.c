@@ -151,10 +151,11 @@ static void products_across(const batch_norm *b, slab s, int64_t channel, int64_
 }
 
 /* y = x scale + shift, or dx = dy scale + x slope + shift. */
-NC_ALWAYS_INLINE nc_vec combined(const batch_norm *b, nc_vec x, const float *dy, int64_t lanes, nc_vec scale,
-                                 nc_vec slope, nc_vec shift)
+NC_ALWAYS_INLINE nc_vec combined(const batch_norm *b, int64_t at, int64_t lanes, nc_vec scale, nc_vec slope,
+                                 nc_vec shift)
 {
-    return b->dy ? nc_fma(get(dy, lanes), scale, nc_fma(x, slope, shift)) : nc_fma(x, scale, shift);
+    const nc_vec x = get(b->x + at, lanes);
+    return b->dy ? nc_fma(get(b->dy + at, lanes), scale, nc_fma(x, slope, shift)) : nc_fma(x, scale, shift);
 }
 
 static void write_along(const batch_norm *b, slab s, int64_t channel)
@@ -163,7 +164,7 @@ static void write_along(const batch_norm *b, slab s, int64_t channel)
     const nc_vec slope = b->dy ? nc_splat(b->slope[channel]) : scale;
     for (int64_t i = 0; i < s.pixels; i += NC_LANES) {
         const int64_t at = s.offset + i, lanes = s.pixels - i;
-        put(b->y + at, combined(b, get(b->x + at, lanes), b->dy + at, lanes, scale, slope, shift), lanes);
+        put(b->y + at, combined(b, at, lanes, scale, slope, shift), lanes);
     }
 }
 
@@ -173,7 +174,7 @@ static void write_across(const batch_norm *b, slab s, int64_t channel, int64_t l
     const nc_vec slope = b->dy ? get(b->slope + channel, lanes) : scale;
     for (int64_t i = 0; i < s.pixels; i++) {
         const int64_t at = s.offset + i * b->channels;
-        put(b->y + at, combined(b, get(b->x + at, lanes), b->dy + at, lanes, scale, slope, shift), lanes);
+        put(b->y + at, combined(b, at, lanes, scale, slope, shift), lanes);
     }
 }
 
