@@ -63,12 +63,12 @@ nacre_tensor *nacre_smooth_l1_loss(nacre_tensor *prediction, nacre_tensor *targe
     return huber ? nacre_mul(huber, like(huber, 1 / beta)) : NULL;
 }
 
-/* softplus(x) - x t = max(x, 0) - x t + log(1 + exp(-|x|)) */
+/* -t log s - (1 - t) log(1 - s) with s = sigmoid(x) is (1 - t) x - log s, which is smooth where |x| is not. */
 nacre_tensor *nacre_bce_with_logits_loss(nacre_tensor *logits, nacre_tensor *target)
 {
     if (!difference("bce_with_logits", logits, target)) return NULL;
-    nacre_tensor *tail = nacre_log1p(nacre_exp(nacre_neg(nacre_abs(logits))));
-    return mean(nacre_add(nacre_sub(nacre_relu(logits), nacre_mul(logits, target)), tail));
+    nacre_tensor *rest = nacre_sub(like(target, 1), target);
+    return mean(nacre_sub(nacre_mul(rest, logits), nacre_log_sigmoid(logits)));
 }
 
 /* t log t is 0 at t = 0: the logarithm is taken of the target where it is positive. */
