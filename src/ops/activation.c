@@ -33,21 +33,16 @@ static double bounded(double x, double low, double high)
     return x < low ? low : x > high ? high : x;
 }
 
-static nacre_tensor *zero(nacre_tensor *like)
-{
-    return nc_scalar_like(like, 0);
-}
-
 static nacre_tensor *positive(nacre_tensor *x)
 {
-    return nacre_greater(x, zero(x));
+    return nacre_greater(x, nc_zero_like(x));
 }
 
 /* dy strictly between the bounds of x (or of the result, where it has the same bounds), else 0. */
 static nacre_tensor *inside(nacre_tensor *dy, nacre_tensor *x, double low, double high)
 {
     nacre_tensor *above = nacre_greater(x, nc_scalar_like(x, low)), *below = nacre_less(x, nc_scalar_like(x, high));
-    return nacre_where(nacre_logical_and(above, below), dy, zero(dy));
+    return nacre_where(nacre_logical_and(above, below), dy, nc_zero_like(dy));
 }
 
 /* ---- rectifiers ---- */
@@ -61,16 +56,16 @@ ACTIVATION2(hardtanh, "Clip", "min(max(x, min), max); its gradient is zero from 
             bounded(x, P(0), P(1)), inside(dy, y, P(0), P(1)), " min=-0.5 max=2", REAL_NUMBER("min", -1, "lower bound"),
             REAL_NUMBER("max", 1, "upper bound"))
 ACTIVATION2(clamp, "Clip", "min(max(x, min), max); its gradient passes at the bounds.", nc_shape_same,
-            bounded(x, P(0), P(1)), nacre_where(nacre_equal(x, y), dy, zero(dy)), " min=-0.5 max=2",
+            bounded(x, P(0), P(1)), nacre_where(nacre_equal(x, y), dy, nc_zero_like(dy)), " min=-0.5 max=2",
             REAL_NUMBER("min", -INFINITY, "lower bound"), REAL_NUMBER("max", INFINITY, "upper bound"))
 ACTIVATION1(softshrink, "Shrink", "x pulled towards 0 by lambda, 0 within lambda of it.",
             x > P(0)    ? x - P(0)
             : x < -P(0) ? x + P(0)
                         : 0 * x,
-            nacre_where(nacre_equal(y, zero(y)), zero(dy), dy), " lambda=1",
+            nacre_where(nacre_equal(y, nc_zero_like(y)), nc_zero_like(dy), dy), " lambda=1",
             REAL_NUMBER("lambda", 0.5, "half width of the flat part"))
 ACTIVATION1(hardshrink, "Shrink", "x, but 0 within lambda of 0.", x >= -P(0) && x <= P(0) ? 0 : x,
-            nacre_where(nacre_equal(y, zero(y)), zero(dy), dy), " lambda=1",
+            nacre_where(nacre_equal(y, nc_zero_like(y)), nc_zero_like(dy), dy), " lambda=1",
             REAL_NUMBER("lambda", 0.5, "half width of the flat part"))
 
 /* ---- exponential units ---- */
@@ -85,6 +80,7 @@ static nacre_status elu_shape(nacre_shape_call *call)
 
 #define SELU_ALPHA 1.6732632423543772848170429916717
 #define SELU_SCALE 1.0507009873554804934193349852946
+#define SELU_LIMIT (SELU_SCALE * SELU_ALPHA)
 
 NC_UNARY(elu, "Elu", "x where x > 0, else alpha (e^x - 1) (Clevert et al. 2015).", elu_shape,
          x > 0 ? x : P(0) * expm1(x), nacre_where(positive(y), dy, nacre_mul(dy, nacre_add_scalar(y, P(0)))), "@-4..4",
@@ -94,9 +90,8 @@ nacre_tensor *nacre_elu(nacre_tensor *x, double alpha)
     return nc_apply1(&nc_op_elu, x, (int64_t[]){nacre_word(alpha)});
 }
 ACTIVATION(selu, "Selu", "elu with the scale and alpha that keep mean 0 and variance 1 (Klambauer et al. 2017).",
-           SELU_SCALE *(x > 0 ? x : SELU_ALPHA * expm1(x)),
-           nacre_where(positive(y), nacre_mul_scalar(dy, SELU_SCALE),
-                       nacre_mul(dy, nacre_add_scalar(y, SELU_SCALE *SELU_ALPHA))))
+           (x > 0 ? x : SELU_ALPHA * expm1(x)) * SELU_SCALE,
+           nacre_where(positive(y), nacre_mul_scalar(dy, SELU_SCALE), nacre_mul(dy, nacre_add_scalar(y, SELU_LIMIT))))
 ACTIVATION1(celu, NULL, "x where x > 0, else alpha (e^(x / alpha) - 1) (Barron 2017).",
             x > 0 ? x : P(0) * expm1(x / P(0)),
             nacre_where(positive(y), dy, nacre_mul(dy, nacre_add_scalar(nacre_mul_scalar(y, 1 / P(0)), 1))),
@@ -135,7 +130,7 @@ static nacre_tensor *mish_gradient_of_x(nacre_tensor *dy, nacre_tensor *x)
     return nacre_mul(dy, nacre_add(t, rest));
 }
 
-ACTIVATION(mish, "Mish", "x tanh(softplus(x)) (Misra 2019).", x *tanh(x > 20 ? x : log1p(exp(x))),
+ACTIVATION(mish, "Mish", "x tanh(softplus(x)) (Misra 2019).", tanh(x > 20 ? x : log1p(exp(x))) * x,
            mish_gradient_of_x(dy, x))
 
 /* 0 below -3, dy (x / 3 + 1/2) up to 3, dy above. */
@@ -143,8 +138,8 @@ static nacre_tensor *hardswish_gradient_of_x(nacre_tensor *dy, nacre_tensor *x)
 {
     nacre_tensor *middle = nacre_mul(dy, nacre_add_scalar(nacre_mul_scalar(x, 1.0 / 3), 0.5));
     nacre_tensor *right = nacre_where(nacre_greater(x, nc_scalar_like(x, 3)), dy, middle);
-    return nacre_where(nacre_less(x, nc_scalar_like(x, -3)), zero(dy), right);
+    return nacre_where(nacre_less(x, nc_scalar_like(x, -3)), nc_zero_like(dy), right);
 }
 
-ACTIVATION(hardswish, "HardSwish", "x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019).", x *bounded(x + 3, 0, 6) / 6,
+ACTIVATION(hardswish, "HardSwish", "x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019).", bounded(x + 3, 0, 6) / 6 * x,
            hardswish_gradient_of_x(dy, x))

@@ -1,16 +1,6 @@
 /* ops/binary.c - functions of two operands that broadcast: powers, extremes, remainders, angles. */
 #include "ops/elementwise.h"
 
-static double larger(double a, double b)
-{
-    return a != a || a > b ? a : b; /* NaN wins */
-}
-
-static double smaller(double a, double b)
-{
-    return a != a || a < b ? a : b;
-}
-
 /* The sign is that of b, as in mathematics, or that of a, as in C. */
 static double remainder_of(double a, double b, bool truncated)
 {
@@ -18,30 +8,25 @@ static double remainder_of(double a, double b, bool truncated)
     return !truncated && rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
 }
 
-static nacre_tensor *zero(nacre_tensor *like)
-{
-    return nc_scalar_like(like, 0);
-}
-
 /* dy, but half of it where both are equal and none where the operand `loses`. */
 static nacre_tensor *share(nacre_tensor *dy, nacre_tensor *loses, nacre_tensor *a, nacre_tensor *b)
 {
     nacre_tensor *tied = nacre_where(nacre_equal(a, b), nacre_mul_scalar(dy, 0.5), dy);
-    return nacre_where(loses, zero(dy), tied);
+    return nacre_where(loses, nc_zero_like(dy), tied);
 }
 
 /* b a^(b - 1), and 0 where b is 0 whatever a is. */
 static nacre_tensor *pow_gradient_of_a(nacre_tensor *dy, nacre_tensor *a, nacre_tensor *b)
 {
     nacre_tensor *slope = nacre_mul(b, nacre_pow(a, nacre_add_scalar(b, -1)));
-    return nacre_where(nacre_equal(b, zero(b)), zero(dy), nacre_mul(dy, slope));
+    return nacre_where(nacre_equal(b, nc_zero_like(b)), nc_zero_like(dy), nacre_mul(dy, slope));
 }
 
 /* y log(a), and 0 where a is 0 and b is not negative. */
 static nacre_tensor *pow_gradient_of_b(nacre_tensor *dy, nacre_tensor *a, nacre_tensor *b, nacre_tensor *y)
 {
-    nacre_tensor *flat = nacre_logical_and(nacre_equal(a, zero(a)), nacre_greater_equal(b, zero(b)));
-    return nacre_where(flat, zero(dy), nacre_mul(dy, nacre_mul(y, nacre_log(a))));
+    nacre_tensor *flat = nacre_logical_and(nacre_equal(a, nc_zero_like(a)), nacre_greater_equal(b, nc_zero_like(b)));
+    return nacre_where(flat, nc_zero_like(dy), nacre_mul(dy, nacre_mul(y, nacre_log(a))));
 }
 
 static nacre_tensor *square_sum(nacre_tensor *a, nacre_tensor *b)
@@ -65,11 +50,11 @@ static const char *const MOD_CASES[] = {"a=2x3x4@2.3..3.5 b=2x3x4@1.9..2.1",
 NC_BINARY(pow, "Pow", "a to the power b; NaN for a negative a and a b that is no integer.", nc_shape_broadcast,
           pow(a, b), pow_gradient_of_a(dy, a, b), pow_gradient_of_b(dy, a, b, y), POW_CASES, {NULL});
 NC_BINARY(maximum, "Max", "The larger of a and b; NaN if one is. Equal operands share the gradient.",
-          nc_shape_broadcast, larger(a, b), share(dy, nacre_less(a, b), a, b), share(dy, nacre_less(b, a), a, b), CASES,
-          {NULL});
-NC_BINARY(minimum, "Min", "The smaller of a and b; NaN if one is. Equal operands share the gradient.",
-          nc_shape_broadcast, smaller(a, b), share(dy, nacre_greater(a, b), a, b), share(dy, nacre_greater(b, a), a, b),
+          nc_shape_broadcast, nc_larger(a, b), share(dy, nacre_less(a, b), a, b), share(dy, nacre_less(b, a), a, b),
           CASES, {NULL});
+NC_BINARY(minimum, "Min", "The smaller of a and b; NaN if one is. Equal operands share the gradient.",
+          nc_shape_broadcast, nc_smaller(a, b), share(dy, nacre_greater(a, b), a, b),
+          share(dy, nacre_greater(b, a), a, b), CASES, {NULL});
 NC_BINARY(mod, "Mod",
           "The remainder of a / b with the sign of b (a - b floor(a / b)), or of a if truncated (a - b trunc(a / b)).",
           nc_shape_broadcast, remainder_of(a, b, attributes[0] != 0), dy, nacre_mul(dy, nacre_div(nacre_sub(y, a), b)),

@@ -13,28 +13,16 @@ static nacre_status shape(nacre_shape_call *call)
     return nacre_shape_fail(call, NACRE_ERROR_SHAPE, "there is none among no elements");
 }
 
-static double larger(double state, double x, double parameter)
-{
-    (void)parameter;
-    return state != state || state > x ? state : x; /* NaN wins */
-}
-
-static double smaller(double state, double x, double parameter)
-{
-    (void)parameter;
-    return state != state || state < x ? state : x;
-}
-
 static double max_fold(const nacre_view *elements, const int64_t *attributes)
 {
     (void)attributes;
-    return nc_fold(elements, -INFINITY, larger, 0);
+    return nc_fold(elements, -INFINITY, nc_larger);
 }
 
 static double min_fold(const nacre_view *elements, const int64_t *attributes)
 {
     (void)attributes;
-    return nc_fold(elements, INFINITY, smaller, 0);
+    return nc_fold(elements, INFINITY, nc_smaller);
 }
 
 /* dy in equal parts to all elements that equal the result. */
@@ -43,9 +31,8 @@ static void gradient(nacre_gradient_call *call)
     nacre_tensor *x = call->inputs[0], *y = nc_unreduce(call->outputs[0], x, call->attributes);
     nacre_tensor *dy = nc_unreduce(call->output_grads[0], x, call->attributes);
     nacre_tensor *equal = nacre_cast(nacre_equal(x, y), nacre_tensor_dtype(x));
-    nacre_reduce_options options = {&call->attributes[NC_REDUCE_AXES + 1], (int)call->attributes[NC_REDUCE_AXES], true};
-    nacre_tensor *ties = options.axis_count ? nacre_sum(equal, &options) : equal;
-    call->input_grads[0] = nacre_mul(equal, nacre_div(dy, ties));
+    nacre_reduce_options same_axes = nc_reduce_options(call->attributes);
+    call->input_grads[0] = nacre_mul(equal, nacre_div(dy, nacre_sum(equal, &same_axes)));
 }
 
 static const char *const CASES[] = {"x=2x3x4",        "x=2x3x4 axes=1",         "x=2x3x5 axes=0,-1 keep=1",
@@ -61,16 +48,12 @@ NC_REDUCTION(min, "ReduceMin",
 
 nacre_tensor *nacre_max(nacre_tensor *x, const nacre_reduce_options *options)
 {
-    int64_t words[NC_REDUCE_WORDS];
-    nc_reduce_words(words, options);
-    return nc_apply1(&nc_op_max, x, words);
+    return nc_reduce(&nc_op_max, x, options);
 }
 
 nacre_tensor *nacre_min(nacre_tensor *x, const nacre_reduce_options *options)
 {
-    int64_t words[NC_REDUCE_WORDS];
-    nc_reduce_words(words, options);
-    return nc_apply1(&nc_op_min, x, words);
+    return nc_reduce(&nc_op_min, x, options);
 }
 
 /* ---- where they are ---- */
@@ -94,7 +77,7 @@ static nacre_status place_shape(nacre_shape_call *call)
 }
 
 /* The first of equal ones, and the first NaN if there is one. */
-static void find(const nacre_call *call, double (*better)(double, double, double))
+static void find(const nacre_call *call, double (*better)(double, double))
 {
     const nacre_view *x = &call->inputs[0], *y = &call->outputs[0];
     int axis = (int)call->attributes[AXIS];
@@ -107,7 +90,7 @@ static void find(const nacre_call *call, double (*better)(double, double, double
         int rank = 0;
         for (int64_t i = 1; i < x->shape.dims[axis] && value == value; i++) {
             double next = nc_get_along(x, line, axis, i);
-            if (better(value, next, 0) == value) continue;
+            if (better(value, next) == value) continue;
             value = next;
             best = i;
         }
@@ -119,12 +102,12 @@ static void find(const nacre_call *call, double (*better)(double, double, double
 
 static void argmax_reference(const nacre_call *call)
 {
-    find(call, larger);
+    find(call, nc_larger);
 }
 
 static void argmin_reference(const nacre_call *call)
 {
-    find(call, smaller);
+    find(call, nc_smaller);
 }
 
 static const char *const PLACE_CASES[] = {

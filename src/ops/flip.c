@@ -5,15 +5,8 @@ enum { AXES = 0, WORDS = 1 + NACRE_MAX_RANK }; /* count, axes */
 
 static nacre_status shape(nacre_shape_call *call)
 {
-    for (int i = 1; i <= call->attributes[AXES]; i++) {
-        nacre_status status = nc_normalise_axis(call, &call->attributes[AXES + i], nacre_tensor_rank(call->inputs[0]));
-        if (status) return status;
-        for (int k = 1; k < i; k++)
-            if (call->attributes[AXES + k] == call->attributes[AXES + i])
-                return nacre_shape_fail(call, NACRE_ERROR_ARGUMENT, "axis %lld is named twice",
-                                        (long long)call->attributes[AXES + i]);
-    }
-    return nc_shape_same(call);
+    nc_shape_same(call);
+    return nc_normalise_axes(call, call->attributes + AXES, call->shapes[0].rank);
 }
 
 static void gradient(nacre_gradient_call *call)

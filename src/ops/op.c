@@ -31,6 +31,11 @@ nacre_tensor *nc_scalar_like(nacre_tensor *tensor, double value)
     return nacre_full(nacre_tensor_graph(tensor), nacre_tensor_dtype(tensor), NACRE_SCALAR, value);
 }
 
+nacre_tensor *nc_zero_like(nacre_tensor *tensor)
+{
+    return nc_scalar_like(tensor, 0);
+}
+
 nacre_tensor *nc_one_minus(nacre_tensor *x)
 {
     return x ? nacre_sub(nc_scalar_like(x, 1), x) : NULL;
@@ -164,6 +169,19 @@ nacre_status nc_normalise_axis(nacre_shape_call *call, int64_t *axis, int rank)
     if (*axis >= 0 && *axis < rank) return NACRE_OK;
     return nacre_shape_fail(call, NACRE_ERROR_SHAPE, "axis %lld is outside a tensor of rank %d", (long long)given,
                             rank);
+}
+
+nacre_status nc_normalise_axes(nacre_shape_call *call, int64_t *list, int rank)
+{
+    bool named[NACRE_MAX_RANK] = {false};
+    for (int i = 1; i <= list[0]; i++) {
+        nacre_status status = nc_normalise_axis(call, &list[i], rank);
+        if (status) return status;
+        if (named[list[i]])
+            return nacre_shape_fail(call, NACRE_ERROR_ARGUMENT, "axis %lld is named twice", (long long)list[i]);
+        named[list[i]] = true;
+    }
+    return NACRE_OK;
 }
 
 /* ---- reference kernels ---- */

@@ -30,6 +30,7 @@ nacre_tensor *nc_apply3(const nacre_op *op, nacre_tensor *a, nacre_tensor *b, na
 void nc_put_ints(int64_t *words, const int64_t *values, int count, int limit);
 /* A scalar of the tensor's graph and dtype. */
 nacre_tensor *nc_scalar_like(nacre_tensor *tensor, double value);
+nacre_tensor *nc_zero_like(nacre_tensor *tensor);
 nacre_tensor *nc_one_minus(nacre_tensor *x);
 /* The sum along one axis, which stays with size 1. */
 nacre_tensor *nc_sum_along(nacre_tensor *x, int64_t axis);
@@ -52,6 +53,8 @@ nacre_status nc_need_one_dtype(nacre_shape_call *call);
 nacre_status nc_need_same(nacre_shape_call *call, int last);
 /* -1 counts from the end; fails if it is outside `rank`. Writes the axis back. */
 nacre_status nc_normalise_axis(nacre_shape_call *call, int64_t *axis, int rank);
+/* The same for an INTS attribute (count, axes), which must not name one twice. */
+nacre_status nc_normalise_axes(nacre_shape_call *call, int64_t *list, int rank);
 /* Widens `shape` by another one by the rules of broadcasting; false if they do not fit. */
 bool nc_broadcast(nacre_shape *shape, const nacre_shape *other);
 
@@ -102,6 +105,16 @@ static inline void nc_copy_element(const nacre_view *from, int64_t source, const
         nc_set(to, target, nc_get(from, source));
     else
         memcpy((char *)to->data + target * (int64_t)size, (const char *)from->data + source * (int64_t)size, size);
+}
+
+static inline double nc_larger(double a, double b) /* NaN if one is */
+{
+    return a != a || a > b ? a : b;
+}
+
+static inline double nc_smaller(double a, double b)
+{
+    return a != a || a < b ? a : b;
 }
 
 static inline int64_t nc_count(const nacre_view *view)

@@ -3,7 +3,7 @@
 
 static nacre_tensor *choose(nacre_tensor *x, nacre_tensor *above, nacre_tensor *below)
 {
-    return nacre_where(nacre_greater(x, nc_scalar_like(x, 0)), above, below);
+    return nacre_where(nacre_greater(x, nc_zero_like(x)), above, below);
 }
 
 static double value(const double *operands, const int64_t *attributes)
@@ -22,7 +22,7 @@ static void gradient(nacre_gradient_call *call)
 {
     nacre_tensor *x = call->inputs[0], *slope = call->inputs[1], *dy = call->output_grads[0];
     if (call->wanted[0]) call->input_grads[0] = nc_sum_to(choose(x, dy, nacre_mul(dy, slope)), x);
-    if (call->wanted[1]) call->input_grads[1] = nc_sum_to(choose(x, nc_scalar_like(x, 0), nacre_mul(dy, x)), slope);
+    if (call->wanted[1]) call->input_grads[1] = nc_sum_to(choose(x, nc_zero_like(x), nacre_mul(dy, x)), slope);
 }
 
 static const char *const CASES[] = {"x=2x3x4 slope=3x1", "x=2x3x4x5 slope=3x1x1", "x=2x3x5 slope=scalar",

@@ -21,26 +21,17 @@ bool nc_is_reduced(const int64_t *attributes, int axis)
 nacre_status nc_reduce_shape(nacre_shape_call *call)
 {
     nacre_shape from = nacre_tensor_shape(call->inputs[0]), to = {0};
-    int64_t *axes = call->attributes + NC_REDUCE_AXES;
-    bool reduced[NACRE_MAX_RANK] = {false};
-    for (int i = 0; i < axes[0]; i++) {
-        nacre_status status = nc_normalise_axis(call, &axes[1 + i], from.rank);
-        if (status) return status;
-        if (reduced[axes[1 + i]])
-            return nacre_shape_fail(call, NACRE_ERROR_ARGUMENT, "axis %lld is named twice", (long long)axes[1 + i]);
-        reduced[axes[1 + i]] = true;
-    }
-    bool all = axes[0] == 0;
-    axes[0] = 0;
+    int64_t *axes = call->attributes + NC_REDUCE_AXES, sorted[NACRE_MAX_RANK];
+    bool all = axes[0] == 0, keep = call->attributes[NC_REDUCE_KEEP] != 0;
+    nacre_status status = nc_normalise_axes(call, axes, from.rank);
+    if (status) return status;
+    int count = 0;
     for (int i = 0; i < from.rank; i++) {
-        bool keep = call->attributes[NC_REDUCE_KEEP] != 0;
-        if (all || reduced[i])
-            axes[1 + axes[0]++] = i;
-        else
-            to.dims[to.rank++] = from.dims[i];
-        if ((all || reduced[i]) && keep) to.dims[to.rank++] = 1;
+        bool reduced = all || nc_is_reduced(call->attributes, i);
+        if (reduced) sorted[count++] = i;
+        if (!reduced || keep) to.dims[to.rank++] = reduced ? 1 : from.dims[i];
     }
-    for (int i = (int)axes[0]; i < NACRE_MAX_RANK; i++) axes[1 + i] = 0;
+    nc_put_ints(axes, sorted, count, NACRE_MAX_RANK);
     call->shapes[0] = to;
     call->dtypes[0] = nacre_tensor_dtype(call->inputs[0]);
     return NACRE_OK;
@@ -81,67 +72,66 @@ void nc_reference_fold(const nacre_call *call, double (*fold)(const nacre_view *
     } while (nc_next(&outer, at));
 }
 
-double nc_fold(const nacre_view *view, double state, double (*take)(double, double, double), double parameter)
+double nc_fold(const nacre_view *view, double state, double (*take)(double, double))
 {
     int64_t at[NACRE_MAX_RANK] = {0};
     if (nc_count(view) == 0) return state;
-    do state = take(state, nc_get(view, nc_offset(view, at)), parameter);
+    do state = take(state, nc_get(view, nc_offset(view, at)));
+    while (nc_next(&view->shape, at));
+    return state;
+}
+
+double nc_fold_about(const nacre_view *view, double center, double (*take)(double, double))
+{
+    double state = 0;
+    int64_t at[NACRE_MAX_RANK] = {0};
+    if (nc_count(view) == 0) return state;
+    do state = take(state, nc_get(view, nc_offset(view, at)) - center);
     while (nc_next(&view->shape, at));
     return state;
 }
 
 /* ---- what they take in ---- */
 
-static double add(double state, double x, double parameter)
+static double add(double state, double x)
 {
-    (void)parameter;
     return state + x;
 }
 
-static double add_square(double state, double x, double parameter)
+double nc_add_square(double state, double x)
 {
-    (void)parameter;
     return state + x * x;
 }
 
-static double add_exponential(double state, double x, double largest)
+static double add_exponential(double state, double x)
 {
-    return state + exp(x - largest);
+    return state + exp(x);
 }
 
-static double multiply(double state, double x, double parameter)
+static double multiply(double state, double x)
 {
-    (void)parameter;
     return state * x;
 }
 
-static double larger(double state, double x, double parameter)
+static double both(double state, double x)
 {
-    (void)parameter;
-    return state != state || state > x ? state : x; /* NaN stays */
-}
-
-static double both(double state, double x, double parameter)
-{
-    (void)parameter;
     return state != 0 && x != 0;
 }
 
-static double either(double state, double x, double parameter)
+static double either(double state, double x)
 {
-    (void)parameter;
     return state != 0 || x != 0;
 }
 
 double nc_fold_mean(const nacre_view *view)
 {
-    return nc_fold(view, 0, add, 0) / (double)nc_count(view);
+    return nc_fold(view, 0, add) / (double)nc_count(view);
 }
 
 static double sum_fold(const nacre_view *elements, const int64_t *attributes)
 {
     (void)attributes;
-    return nc_fold(elements, 0, add, 0);
+    return nc_fold(elements, 0, add);
 }
 
 static double mean_fold(const nacre_view *elements, const int64_t *attributes)
@@ -153,32 +143,32 @@ static double mean_fold(const nacre_view *elements, const int64_t *attributes)
 static double prod_fold(const nacre_view *elements, const int64_t *attributes)
 {
     (void)attributes;
-    return nc_fold(elements, 1, multiply, 0);
+    return nc_fold(elements, 1, multiply);
 }
 
 static double norm_fold(const nacre_view *elements, const int64_t *attributes)
 {
     (void)attributes;
-    return sqrt(nc_fold(elements, 0, add_square, 0));
+    return sqrt(nc_fold(elements, 0, nc_add_square));
 }
 
 static double logsumexp_fold(const nacre_view *elements, const int64_t *attributes)
 {
     (void)attributes;
-    double largest = nc_fold(elements, -INFINITY, larger, 0);
-    return isinf(largest) ? largest : largest + log(nc_fold(elements, 0, add_exponential, largest));
+    double largest = nc_fold(elements, -INFINITY, nc_larger);
+    return isinf(largest) ? largest : largest + log(nc_fold_about(elements, largest, add_exponential));
 }
 
 static double all_fold(const nacre_view *elements, const int64_t *attributes)
 {
     (void)attributes;
-    return nc_fold(elements, 1, both, 0);
+    return nc_fold(elements, 1, both);
 }
 
 static double any_fold(const nacre_view *elements, const int64_t *attributes)
 {
     (void)attributes;
-    return nc_fold(elements, 0, either, 0);
+    return nc_fold(elements, 0, either);
 }
 
 /* ---- gradients ---- */
@@ -199,7 +189,7 @@ static void mean_gradient(nacre_gradient_call *call)
 /* x / y, and 0 where all of x is 0. */
 static void norm_gradient(nacre_gradient_call *call)
 {
-    nacre_tensor *x = call->inputs[0], *y = call->outputs[0], *zero = nc_scalar_like(y, 0);
+    nacre_tensor *x = call->inputs[0], *y = call->outputs[0], *zero = nc_zero_like(y);
     nacre_tensor *slope = nacre_where(nacre_equal(y, zero), zero, nacre_div(call->output_grads[0], y));
     call->input_grads[0] = nacre_mul(x, nc_unreduce(slope, x, call->attributes));
 }
@@ -307,17 +297,51 @@ const nacre_op nc_op_prod = {
     .cases = PROD_CASES,
 };
 
-#define BUILDER(symbol)                                                                                                \
-    nacre_tensor *nacre_##symbol(nacre_tensor *x, const nacre_reduce_options *options)                                 \
-    {                                                                                                                  \
-        int64_t words[NC_REDUCE_WORDS];                                                                                \
-        nc_reduce_words(words, options);                                                                               \
-        return nc_apply1(&nc_op_##symbol, x, words);                                                                   \
-    }
-BUILDER(sum)
-BUILDER(mean)
-BUILDER(prod)
-BUILDER(norm)
-BUILDER(logsumexp)
-BUILDER(all)
-BUILDER(any)
+/* ---- builders ---- */
+
+nacre_reduce_options nc_reduce_options(const int64_t *attributes)
+{
+    return (nacre_reduce_options){attributes + NC_REDUCE_AXES + 1, (int)attributes[NC_REDUCE_AXES], true};
+}
+
+nacre_tensor *nc_reduce(const nacre_op *op, nacre_tensor *x, const nacre_reduce_options *options)
+{
+    int64_t words[NC_REDUCE_WORDS];
+    nc_reduce_words(words, options);
+    return nc_apply1(op, x, words);
+}
+
+nacre_tensor *nacre_sum(nacre_tensor *x, const nacre_reduce_options *options)
+{
+    return nc_reduce(&nc_op_sum, x, options);
+}
+
+nacre_tensor *nacre_mean(nacre_tensor *x, const nacre_reduce_options *options)
+{
+    return nc_reduce(&nc_op_mean, x, options);
+}
+
+nacre_tensor *nacre_prod(nacre_tensor *x, const nacre_reduce_options *options)
+{
+    return nc_reduce(&nc_op_prod, x, options);
+}
+
+nacre_tensor *nacre_norm(nacre_tensor *x, const nacre_reduce_options *options)
+{
+    return nc_reduce(&nc_op_norm, x, options);
+}
+
+nacre_tensor *nacre_logsumexp(nacre_tensor *x, const nacre_reduce_options *options)
+{
+    return nc_reduce(&nc_op_logsumexp, x, options);
+}
+
+nacre_tensor *nacre_all(nacre_tensor *x, const nacre_reduce_options *options)
+{
+    return nc_reduce(&nc_op_all, x, options);
+}
+
+nacre_tensor *nacre_any(nacre_tensor *x, const nacre_reduce_options *options)
+{
+    return nc_reduce(&nc_op_any, x, options);
+}

@@ -13,6 +13,10 @@ enum { NC_REDUCE_AXES = 0, NC_REDUCE_KEEP = 1 + NACRE_MAX_RANK, NC_REDUCE_WORDS 
     }
 
 void nc_reduce_words(int64_t words[NC_REDUCE_WORDS], const nacre_reduce_options *options);
+/* The other way round, for a reduction over the same axes, which stay with size 1. */
+nacre_reduce_options nc_reduce_options(const int64_t *attributes);
+/* A reduction with no attributes but the common ones. */
+nacre_tensor *nc_reduce(const nacre_op *op, nacre_tensor *x, const nacre_reduce_options *options);
 /* Normalises the axes (sorted, all where none are given) and sets the shape of output 0; dtype as operand 0. */
 nacre_status nc_reduce_shape(nacre_shape_call *call);
 nacre_status nc_reduce_shape_float(nacre_shape_call *call);
@@ -24,9 +28,11 @@ nacre_tensor *nc_unreduce(nacre_tensor *reduced, nacre_tensor *x, const int64_t 
 int64_t nc_reduced_count(nacre_tensor *x, const int64_t *attributes);
 /* Each result = fold(the elements of operand 0 that it is made of, as a view; the attributes). */
 void nc_reference_fold(const nacre_call *call, double (*fold)(const nacre_view *elements, const int64_t *attributes));
-/* Walks over a view in row-major order: state = take(state, element, parameter). */
-double nc_fold(const nacre_view *view, double state, double (*take)(double state, double x, double parameter),
-               double parameter);
+/* Walks over a view in row-major order: state = take(state, element). */
+double nc_fold(const nacre_view *view, double state, double (*take)(double state, double x));
+/* The same from 0 with element - center. */
+double nc_fold_about(const nacre_view *view, double center, double (*take)(double state, double x));
+double nc_add_square(double state, double x); /* to be taken: state + x^2 */
 /* The mean of a view's elements, NaN if there are none. */
 double nc_fold_mean(const nacre_view *view);
 

@@ -59,17 +59,10 @@ static nacre_status complete(nacre_shape_call *call, const nacre_shape *whole)
         return nacre_shape_fail(call, NACRE_ERROR_ARGUMENT, "%lld axes, %lld starts, %lld stops and %lld steps",
                                 (long long)words[AXES], (long long)count, (long long)words[STOP],
                                 (long long)words[STEP]);
-    for (int i = 1; i <= count; i++) {
-        nacre_status status = nc_normalise_axis(call, &words[AXES + i], whole->rank);
-        if (status) return status;
+    for (int i = 1; i <= count; i++)
         if (words[STEP + i] == 0 || words[STEP + i] < -INT64_MAX)
             return nacre_shape_fail(call, NACRE_ERROR_ARGUMENT, "a step must not be %lld", (long long)words[STEP + i]);
-        for (int k = 1; k < i; k++)
-            if (words[AXES + k] == words[AXES + i])
-                return nacre_shape_fail(call, NACRE_ERROR_ARGUMENT, "axis %lld is named twice",
-                                        (long long)words[AXES + i]);
-    }
-    return NACRE_OK;
+    return nc_normalise_axes(call, words + AXES, whole->rank);
 }
 
 static nacre_status shape(nacre_shape_call *call)

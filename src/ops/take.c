@@ -168,7 +168,7 @@ static void backward_gradient(nacre_gradient_call *call)
         int inner = nacre_tensor_rank(taken) - axis - shape.rank;
         nacre_tensor *is_padding = nacre_equal(indices, nc_scalar_like(indices, (double)padding));
         for (int i = 0; i < inner; i++) shape.dims[shape.rank++] = 1;
-        taken = nacre_where(nacre_reshape(is_padding, shape), nc_scalar_like(taken, 0), taken);
+        taken = nacre_where(nacre_reshape(is_padding, shape), nc_zero_like(taken), taken);
     }
     call->input_grads[0] = taken;
 }

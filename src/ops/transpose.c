@@ -7,21 +7,16 @@ static nacre_status shape(nacre_shape_call *call)
 {
     nacre_shape from = nacre_tensor_shape(call->inputs[0]);
     int64_t *count = call->attributes + ORDER, *order = count + 1;
-    bool taken[NACRE_MAX_RANK] = {false}, reversed = *count == 0;
+    bool reversed = *count == 0;
     if (reversed) *count = from.rank;
+    for (int i = 0; reversed && i < from.rank; i++) order[i] = from.rank - 1 - i;
     if (*count != from.rank)
         return nacre_shape_fail(call, NACRE_ERROR_SHAPE, "%lld axes are named of a tensor of rank %d",
                                 (long long)*count, from.rank);
+    nacre_status status = nc_normalise_axes(call, count, from.rank);
+    if (status) return status;
     call->shapes[0].rank = from.rank;
-    for (int i = 0; i < from.rank; i++) {
-        if (reversed) order[i] = from.rank - 1 - i;
-        nacre_status status = nc_normalise_axis(call, &order[i], from.rank);
-        if (status) return status;
-        if (taken[order[i]])
-            return nacre_shape_fail(call, NACRE_ERROR_ARGUMENT, "axis %lld is named twice", (long long)order[i]);
-        taken[order[i]] = true;
-        call->shapes[0].dims[i] = from.dims[order[i]];
-    }
+    for (int i = 0; i < from.rank; i++) call->shapes[0].dims[i] = from.dims[order[i]];
     call->dtypes[0] = nacre_tensor_dtype(call->inputs[0]);
     return NACRE_OK;
 }

@@ -27,7 +27,7 @@ static nacre_tensor *shift(nacre_tensor *x, double offset)
 
 ANY(abs, "Abs", "|x|.", fabs(x), nacre_mul(dy, nacre_sign(x)), "@-2..2")
 ANY(sign, "Sign", "1, 0 or -1: the sign of x; 0 for NaN.", (x > 0) - (x < 0), NULL, "@-2..2")
-ANY(square, NULL, "x squared.", x *x, nacre_mul(dy, scale(x, 2)), "@-2..2")
+ANY(square, NULL, "x squared.", (x * x), nacre_mul(dy, scale(x, 2)), "@-2..2")
 REAL(floor, "Floor", "The largest integer that is not above x. Its gradient is zero.", floor(x), NULL, "@-4..4")
 REAL(ceil, "Ceil", "The smallest integer that is not below x. Its gradient is zero.", ceil(x), NULL, "@-4..4")
 REAL(round, "Round", "The nearest integer, the even one of two. Its gradient is zero.", nearbyint(x), NULL, "@-4..4")

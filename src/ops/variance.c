@@ -5,11 +5,6 @@
 
 enum { CORRECTION = NC_REDUCE_WORDS, WORDS };
 
-static double add_squared_distance(double state, double x, double mean)
-{
-    return state + (x - mean) * (x - mean);
-}
-
 /* What the sum of squared distances is divided by. */
 static double divisor(int64_t count, const int64_t *attributes)
 {
@@ -18,7 +13,7 @@ static double divisor(int64_t count, const int64_t *attributes)
 
 static double var_fold(const nacre_view *elements, const int64_t *attributes)
 {
-    double squares = nc_fold(elements, 0, add_squared_distance, nc_fold_mean(elements));
+    double squares = nc_fold_about(elements, nc_fold_mean(elements), nc_add_square);
     return squares / divisor(nc_count(elements), attributes);
 }
 
@@ -32,9 +27,9 @@ static nacre_tensor *var_backward(const nacre_gradient_call *call, nacre_tensor 
 {
     nacre_tensor *x = call->inputs[0];
     double scale = 2 / divisor(nc_reduced_count(x, call->attributes), call->attributes);
-    nacre_reduce_options options = {&call->attributes[NC_REDUCE_AXES + 1], (int)call->attributes[NC_REDUCE_AXES], true};
-    nacre_tensor *mean = options.axis_count ? nacre_mean(x, &options) : x;
-    return nacre_mul(nc_unreduce(nacre_mul_scalar(dy, scale), x, call->attributes), nacre_sub(x, mean));
+    nacre_reduce_options same_axes = nc_reduce_options(call->attributes);
+    nacre_tensor *distance = nacre_sub(x, nacre_mean(x, &same_axes));
+    return nacre_mul(nc_unreduce(nacre_mul_scalar(dy, scale), x, call->attributes), distance);
 }
 
 static void var_gradient(nacre_gradient_call *call)
@@ -45,7 +40,7 @@ static void var_gradient(nacre_gradient_call *call)
 /* 0 where all elements are equal. */
 static void std_gradient(nacre_gradient_call *call)
 {
-    nacre_tensor *y = call->outputs[0], *zero = nc_scalar_like(y, 0);
+    nacre_tensor *y = call->outputs[0], *zero = nc_zero_like(y);
     nacre_tensor *slope = nacre_div(call->output_grads[0], nacre_mul_scalar(y, 2));
     call->input_grads[0] = var_backward(call, nacre_where(nacre_equal(y, zero), zero, slope));
 }

@@ -37,7 +37,7 @@ static void reference(const nacre_call *call)
 
 static void gradient(nacre_gradient_call *call)
 {
-    nacre_tensor *condition = call->inputs[0], *dy = call->output_grads[0], *zero = nc_scalar_like(dy, 0);
+    nacre_tensor *condition = call->inputs[0], *dy = call->output_grads[0], *zero = nc_zero_like(dy);
     if (call->wanted[1]) call->input_grads[1] = nc_sum_to(nacre_where(condition, dy, zero), call->inputs[1]);
     if (call->wanted[2]) call->input_grads[2] = nc_sum_to(nacre_where(condition, zero, dy), call->inputs[2]);
 }
