@@ -86,20 +86,31 @@ static inline void nacre_normal(uint32_t bits0, uint32_t bits1, float out[2])
 /* ---- one number per element ------------------------------------------------------------------------------------ */
 
 /* What random operations on tensors draw: the bits of an element (its place in row-major order) in the stream of a node
- * are word element % 4 of Philox(key = seed, counter = {b, stream, b >> 32, "elem"}), b = element / 4. Fast kernels
- * compute the same, a block for four elements. */
+ * are word element % 4 of Philox(key = seed, counter = {b, stream, b >> 32, "elem"}), b = element / 4. A block holds
+ * the bits of four neighbours. */
+static inline void nacre_element_block(uint64_t seed, uint32_t stream, uint64_t block, uint32_t bits[4])
+{
+    uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
+    uint32_t counter[4] = {(uint32_t)block, stream, (uint32_t)(block >> 32), 0x656c656du};
+    nacre_philox(key, counter, bits);
+}
+
 static inline uint32_t nacre_element_bits(uint64_t seed, uint32_t stream, uint64_t element)
 {
-    uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)}, bits[4];
-    uint32_t counter[4] = {(uint32_t)(element >> 2), stream, (uint32_t)(element >> 34), 0x656c656du};
-    nacre_philox(key, counter, bits);
-    return bits[element & 3];
+    uint32_t bits[4];
+    nacre_element_block(seed, stream, element / 4, bits);
+    return bits[element % 4];
 }
 
 /* True with probability p in [0, 1], exact to 2^-33: bits below p 2^32, rounded. */
+static inline uint64_t nacre_chance_limit(double p)
+{
+    return (uint64_t)(p * 0x1p32 + 0.5);
+}
+
 static inline int nacre_chance(uint32_t bits, double p)
 {
-    return bits < (uint64_t)(p * 0x1p32 + 0.5);
+    return bits < nacre_chance_limit(p);
 }
 
 /* ---- one number after the other ------------------------------------------------------------------------------- */

@@ -1,16 +1,28 @@
-/* cpu/simd/relayout.c - between plain and channels-last order: each image is a matrix, [channels][pixels] or
- * [pixels][channels], that is transposed in squares of registers. */
-#include "cpu/layout.h"
+/* cpu/simd/relayout.c - the same elements in another memory order: between plain and channels-last, and with axes
+ * exchanged.
+ *
+ * Walking along the result's memory, the innermost axis either is contiguous in the source too, and lines are copied;
+ * or some other axis is, and squares of those two axes are transposed in registers. */
+#include "cpu/chain.h"
 #include "cpu/share.h"
 #include "cpu/simd/simd.h"
 
-enum { STRIP = 4 * NC_LANES }; /* source rows that a task takes: whole lines of the target for each */
+#ifdef NACRE_STRESS
+enum { GRAIN = 1 << 6 };
+#else
+enum { GRAIN = 1 << 14 }; /* elements worth a task */
+#endif
 
-typedef struct transposition {
-    const float *source; /* [images][rows][columns] */
-    float *target;       /* [images][columns][rows] */
-    int64_t rows, columns, strips;
-} transposition;
+typedef struct permutation {
+    nc_walk walk; /* of the result, the source is operand 0 */
+    const float *source;
+    float *target;
+    int contiguous;  /* the axis that is contiguous in the source, -1: none */
+    int64_t strip;   /* elements of that axis that a task takes, or lines of the innermost axis */
+    int64_t strips;  /* that cover the axis */
+    int64_t inner;   /* elements of the result from one index of the axis to the next */
+    int64_t outside; /* positions of all axes but those two */
+} permutation;
 
 static void transpose_square(const float *source, int64_t source_row, float *target, int64_t target_row, int64_t rows,
                              int64_t columns)
@@ -25,45 +37,93 @@ static void transpose_square(const float *source, int64_t source_row, float *tar
         if (i < columns) nc_store_some(target + i * target_row, square[i], rows);
 }
 
+/* Positions of the axes but the innermost one and the contiguous one: offsets in source and target. */
+static void find_outside(const permutation *p, int64_t at, int64_t *source, int64_t *target)
+{
+    const nc_walk *walk = &p->walk;
+    int64_t dense = walk->dims[walk->rank - 1];
+    *source = *target = 0;
+    for (int axis = walk->rank - 2; axis >= 0; axis--) {
+        if (axis != p->contiguous) {
+            *source += at % walk->dims[axis] * walk->operands[0].strides[axis];
+            *target += at % walk->dims[axis] * dense;
+            at /= walk->dims[axis];
+        }
+        dense *= walk->dims[axis];
+    }
+}
+
 static void transpose_strip(void *user, int64_t index, int thread)
 {
     (void)thread;
-    const transposition *t = user;
-    const int64_t image = index / t->strips, first = index % t->strips * STRIP, end = nc_least(first + STRIP, t->rows);
-    const float *source = t->source + image * t->rows * t->columns;
-    float *target = t->target + image * t->rows * t->columns;
-    for (int64_t column = 0; column < t->columns; column += NC_LANES)
-        for (int64_t row = first; row < end; row += NC_LANES)
-            transpose_square(source + row * t->columns + column, t->columns, target + column * t->rows + row, t->rows,
-                             nc_least(end - row, NC_LANES), nc_least(t->columns - column, NC_LANES));
+    const permutation *p = user;
+    const int last = p->walk.rank - 1;
+    const int64_t rows = p->walk.dims[last], row = p->walk.operands[0].strides[last];
+    const int64_t first = index % p->strips * p->strip, columns = p->walk.dims[p->contiguous];
+    int64_t source, target;
+    find_outside(p, index / p->strips, &source, &target);
+    for (int64_t j = first; j < nc_least(first + p->strip, columns); j += NC_LANES)
+        for (int64_t i = 0; i < rows; i += NC_LANES)
+            transpose_square(p->source + source + i * row + j, row, p->target + target + j * p->inner + i, p->inner,
+                             nc_least(rows - i, NC_LANES), nc_least(columns - j, NC_LANES));
+}
+
+static void gather_strip(void *user, int64_t index, int thread)
+{
+    (void)thread;
+    const permutation *p = user;
+    const int64_t start = index * p->strip, count = nc_least(p->walk.count - start, p->strip);
+    nc_walk_gather(&p->walk, &p->walk.operands[0], start, count, p->target + start);
+}
+
+static void permute(const nacre_view *from, const nacre_view *to, nacre_team *team)
+{
+    permutation p = {.source = from->data, .target = to->data, .contiguous = -1};
+    nc_walk_make(&p.walk, from, 1, to);
+    p.walk.operands[0].dtype = NACRE_F32; /* any type of four bytes moves like a float */
+    const int last = p.walk.rank - 1;
+    for (int axis = 0; axis < last; axis++)
+        if (p.walk.operands[0].strides[axis] == 1) p.contiguous = axis;
+    if (p.walk.count == 0) return;
+    if (last < 0 || p.contiguous < 0 || p.walk.operands[0].strides[last] == 1) {
+        p.strip = GRAIN;
+        nacre_parallel(team, nc_ceil_div(p.walk.count, GRAIN), gather_strip, &p);
+        return;
+    }
+    p.inner = 1;
+    for (int axis = p.contiguous + 1; axis <= last; axis++) p.inner *= p.walk.dims[axis];
+    const int64_t columns = p.walk.dims[p.contiguous], rows = p.walk.dims[last];
+    p.outside = p.walk.count / (columns * rows);
+    p.strip = nc_round_up(nc_most(GRAIN / rows, NC_LANES), NC_LANES);
+    p.strips = nc_ceil_div(columns, p.strip);
+    nacre_parallel(team, p.outside * p.strips, transpose_strip, &p);
 }
 
 static const char *refuse(const nacre_node_info *info)
 {
-    const nacre_view *x = &info->inputs[0], *y = &info->outputs[0];
-    if (x->dtype != NACRE_F32 && x->dtype != NACRE_I32) return "moves elements of four bytes only";
-    if (!(nc_is_plain(x) && nc_is_channels_last(y)) && !(nc_is_channels_last(x) && nc_is_plain(y)))
-        return "goes between plain and channels-last order only";
-    return NULL;
+    return nacre_dtype_size(info->inputs[0].dtype) == sizeof(float) ? NULL : "moves elements of four bytes only";
 }
 
-static void run_call(const nacre_call *call)
+static void run_relayout(const nacre_call *call)
 {
-    const nacre_view *x = &call->inputs[0], *y = &call->outputs[0];
-    const int64_t *dims = x->shape.dims, pixels = dims[2] * dims[3];
-    const bool to_last = nc_is_plain(x) && nc_is_channels_last(y);
-    transposition t = {.source = x->data,
-                       .target = y->data,
-                       .rows = to_last ? dims[1] : pixels,
-                       .columns = to_last ? pixels : dims[1]};
-    t.strips = nc_ceil_div(t.rows, STRIP);
-    nacre_parallel(call->team, dims[0] * t.strips, transpose_strip, &t);
+    permute(&call->inputs[0], &call->outputs[0], call->team);
 }
 
-const nacre_kernel nc_isa(nc_relayout_kernel) = {
-    .op = "relayout",
-    .variant = "squares_" NC_ISA_NAME,
-    .flags = NACRE_KERNEL_ANY_LAYOUT,
-    .can = refuse,
-    .run = run_call,
-};
+static void run_transpose(const nacre_call *call)
+{
+    const int64_t *order = call->attributes + 1; /* after their number */
+    nacre_view turned = call->inputs[0];
+    for (int i = 0; i < turned.shape.rank; i++) {
+        turned.shape.dims[i] = call->inputs[0].shape.dims[order[i]];
+        turned.strides[i] = call->inputs[0].strides[order[i]];
+    }
+    permute(&turned, &call->outputs[0], call->team);
+}
+
+const nacre_kernel nc_isa(nc_relayout_kernel) = {.op = "relayout",
+                                                 .variant = "squares_" NC_ISA_NAME,
+                                                 .flags = NACRE_KERNEL_ANY_LAYOUT,
+                                                 .can = refuse,
+                                                 .run = run_relayout};
+const nacre_kernel nc_isa(nc_transpose_kernel) = {
+    .op = "transpose", .variant = "squares_" NC_ISA_NAME, .can = refuse, .run = run_transpose};
