@@ -379,11 +379,11 @@ const nacre_op nc_op_max_pool = {
     .name = "max_pool",
     .doc = "The largest element of each window of x [N, C, ...] and, as i32, its position in the input's plane in "
            "row-major order; the first of equals, NaN before all. Padding never wins; a window of padding only gives "
-           "-infinity and position -1. An absent stride is the kernel.",
+           "-infinity and position -1.",
     .onnx = "MaxPool",
     .inputs = "x",
     .outputs = "y indices",
-    .attributes = {NC_WINDOW_SCHEMA(0), KERNEL},
+    .attributes = {NC_WINDOW_SCHEMA(0, "the kernel"), KERNEL},
     .layouts = "d>dd",
     .shape = max_pool_shape,
     .gradient = nc_max_pool_gradient,
@@ -422,12 +422,11 @@ const nacre_op nc_op_max_pool_gather = {
 const nacre_op nc_op_avg_pool = {
     .name = "avg_pool",
     .doc = "The sum over each window of x [N, C, ...] divided by the number of its elements: with count_include_pad "
-           "those in the padding too, but not those that hang over its end; else only those in the input. An absent "
-           "stride is the kernel.",
+           "those in the padding too, but not those that hang over its end; else only those in the input.",
     .onnx = "AveragePool",
     .inputs = "x",
     .outputs = "y",
-    .attributes = {NC_WINDOW_SCHEMA(0), KERNEL, COUNT_PADDING},
+    .attributes = {NC_WINDOW_SCHEMA(0, "the kernel"), KERNEL, COUNT_PADDING},
     .layouts = "d>d",
     .shape = pool_shape,
     .gradient = avg_pool_gradient,
@@ -440,7 +439,7 @@ const nacre_op nc_op_avg_pool_backward = {
     .doc = "The gradient of avg_pool: spreads each element of dy evenly over its window.",
     .inputs = "dy",
     .outputs = "dx",
-    .attributes = {NC_WINDOW_SCHEMA(0),
+    .attributes = {NC_WINDOW_SCHEMA(0, "the kernel"),
                    KERNEL,
                    COUNT_PADDING,
                    {"size", NACRE_ATTRIBUTE_INTS, .required = true, .limit = NC_WINDOW_AXES,

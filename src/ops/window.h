@@ -17,12 +17,13 @@ enum {
     NC_WINDOW_DILATION = NC_WINDOW_PADDING + 1 + 2 * NC_WINDOW_AXES,
     NC_WINDOW_WORDS = NC_WINDOW_DILATION + 1 + NC_WINDOW_AXES
 };
-#define NC_WINDOW_SCHEMA(least_stride)                                                                                 \
-    {"stride", NACRE_ATTRIBUTE_INTS, least_stride, .limit = NC_WINDOW_AXES, .doc = "step of the window"},              \
+#define NC_WINDOW_SCHEMA(stride_fallback, stride_default)                                                              \
+    {"stride", NACRE_ATTRIBUTE_INTS, stride_fallback, .limit = NC_WINDOW_AXES,                                         \
+     .doc = "step of the window; none: " stride_default},                                                              \
         {"padding", NACRE_ATTRIBUTE_INTS, 0, .limit = 2 * NC_WINDOW_AXES,                                              \
-         .doc = "one number, one per axis, or all begins and then all ends"},                                          \
+         .doc = "one number, one per axis, or all begins and then all ends; none: 0"},                                 \
     {                                                                                                                  \
-        "dilation", NACRE_ATTRIBUTE_INTS, 1, .limit = NC_WINDOW_AXES, .doc = "distance of the window's taps"           \
+        "dilation", NACRE_ATTRIBUTE_INTS, 1, .limit = NC_WINDOW_AXES, .doc = "distance of the window's taps; none: 1"  \
     }
 
 /* conv, conv_backward_data and conv_backward_weight: windows, groups, and one more each. */
