@@ -68,7 +68,7 @@ typedef struct nacre_recipe {
             int64_t patience;
             double min_delta;
         } early_stopping;
-        const char *loss;   /* "cross_entropy", "mse", "l1", "huber", "smooth_l1", "bce_with_logits" (nn.h) */
+        const char *loss;   /* "cross_entropy", "mse", "l1", "huber", "bce_with_logits" */
         const char *device; /* "cpu", "reference" */
         const char *const *metrics;
     } training;

@@ -1,6 +1,8 @@
 /* train/recipe.c - recipes: from YAML and overrides to a checked struct. */
 #include "train/recipe.h"
 
+#include <nacre/data.h>
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -159,11 +161,11 @@ void nc_recipe_print_expected(nacre_buffer *text, const nc_recipe_key *key)
     case NC_KEY_SOURCE: nacre_buffer_print(text, "a name or path"); break;
     case NC_KEY_PATH: nacre_buffer_print(text, "a path"); break;
     case NC_KEY_CHOICE: nacre_buffer_print(text, "one of "); break;
-    case NC_KEY_TEXTS: nacre_buffer_print(text, "a list of names"); break;
+    case NC_KEY_TEXTS: nacre_buffer_print(text, key->choices ? "a list of " : "a list of names"); break;
     case NC_KEY_STEPS: nacre_buffer_print(text, "a list of steps"); break;
     case NC_KEY_SETTINGS: nacre_buffer_print(text, "names with a number or text each"); break;
     }
-    if (key->type == NC_KEY_CHOICE) print_choices(text, key->choices);
+    if (key->choices) print_choices(text, key->choices);
     if (key->type == NC_KEY_WHOLE || key->type == NC_KEY_NUMBER || key->type == NC_KEY_PAIR) print_range(text, key);
     if (key->type == NC_KEY_POSITIVE && !isinf(key->high)) {
         nacre_buffer_print(text, " and at most ");
@@ -261,25 +263,48 @@ static nacre_status store_path(const giver *by, const nc_recipe_key *key, const 
     return NACRE_OK;
 }
 
-static nacre_status store_choice(const giver *by, const nc_recipe_key *key, const nc_yaml *node, const char **field)
+/* The choices of a key, cut apart in the recipe's pool, ended by NULL; NULL: out of memory. */
+static const char **names_of_choices(nacre_pool *pool, const char *choices)
 {
-    enum { MOST = 16, LONGEST = 256 };
-    char words[LONGEST];
-    const char *names[MOST + 1] = {NULL};
-    snprintf(words, sizeof words, "%s", key->choices);
-    char *rest = words;
-    for (int i = 0; i < MOST && rest; i++) names[i] = strsep(&rest, "|");
-
-    const char *text = node->kind == NC_YAML_SCALAR ? node->text : "";
-    for (int i = 0; names[i]; i++) {
-        if (strcmp(names[i], text) != 0) continue;
-        *field = node->text;
-        return NACRE_OK;
+    int count = 1;
+    for (const char *c = choices; *c; c++) count += *c == '|';
+    const char **names = nacre_pool_allocate(pool, (size_t)(count + 1) * sizeof *names);
+    for (int i = 0; names && i < count; i++) {
+        size_t length = strcspn(choices, "|");
+        if (!(names[i] = nacre_pool_copy(pool, choices, length))) return NULL;
+        choices += length + 1;
     }
+    return names;
+}
+
+/* "top5" is what the choice "topK" stands for. */
+static bool is_choice(const char *text, const char *choice)
+{
+    size_t length = strlen(choice);
+    if (choice[length - 1] != 'K') return strcmp(text, choice) == 0;
+    return strncmp(text, choice, length - 1) == 0 && text[length - 1] >= '1' && text[length - 1] <= '9' &&
+           strspn(text + length - 1, "0123456789") == strlen(text) - (length - 1);
+}
+
+static nacre_status check_choice(const giver *by, const nc_recipe_key *key, const nc_yaml *node)
+{
+    nacre_pool *pool = &by->recipe->state->pool;
+    const char *text = node->kind == NC_YAML_SCALAR ? node->text : "";
+    const char **names = names_of_choices(pool, key->choices);
+    if (!names) return NACRE_ERROR_MEMORY;
+    for (int i = 0; names[i]; i++)
+        if (is_choice(text, names[i])) return NACRE_OK;
     const char *nearest = nacre_nearest(text, names);
     if (!nearest) return fail_value(by, key, node);
-    return nc_yaml_fail(context_of(by->recipe), &by->origin, node->line, NACRE_ERROR_FORMAT,
+    return nc_yaml_fail(pool->context, &by->origin, node->line, NACRE_ERROR_FORMAT,
                         "'%s' cannot be '%.100s'; did you mean '%s'?", key->path, text, nearest);
+}
+
+static nacre_status store_choice(const giver *by, const nc_recipe_key *key, const nc_yaml *node, const char **field)
+{
+    nacre_status status = check_choice(by, key, node);
+    if (status == NACRE_OK) *field = node->text;
+    return status;
 }
 
 static nacre_status store_texts(const giver *by, const nc_recipe_key *key, const nc_yaml *node,
@@ -291,10 +316,29 @@ static nacre_status store_texts(const giver *by, const nc_recipe_key *key, const
     int count = 0;
     for (const nc_yaml *item = node->items; item; item = item->next) {
         if (item->kind != NC_YAML_SCALAR || !*item->text) return fail_value(by, key, item);
+        nacre_status status = key->choices ? check_choice(by, key, item) : NACRE_OK;
+        if (status != NACRE_OK) return status;
         texts[count++] = item->text;
     }
     *field = texts;
     return NACRE_OK;
+}
+
+/* One transform, which has to be one. */
+static nacre_status check_step(const giver *by, const nc_recipe_key *key, const nc_yaml *item)
+{
+    nacre_context *context = context_of(by->recipe);
+    if (item->kind != NC_YAML_SCALAR || !*item->text || strpbrk(item->text, ";#\n")) return fail_value(by, key, item);
+    nacre_transforms *parsed = nacre_transforms_parse(context, item->text);
+    if (parsed) {
+        nacre_transforms_destroy(parsed);
+        return NACRE_OK;
+    }
+    char message[512];
+    nacre_status status = nacre_check(context);
+    snprintf(message, sizeof message, "%s", nacre_message(context));
+    nacre_clear(context);
+    return nc_yaml_fail(context, &by->origin, item->line, status, "'%s': %s", key->path, message);
 }
 
 static nacre_status store_steps(const giver *by, const nc_recipe_key *key, const nc_yaml *node, const char **field)
@@ -304,18 +348,14 @@ static nacre_status store_steps(const giver *by, const nc_recipe_key *key, const
     nacre_buffer joined = nacre_buffer_create(pool->context);
     nacre_status status = NACRE_OK;
     for (const nc_yaml *item = node->items; item && status == NACRE_OK; item = item->next) {
-        bool is_step = item->kind == NC_YAML_SCALAR && *item->text && !strpbrk(item->text, ";#\n");
-        if (is_step)
-            nacre_buffer_print(&joined, "%s%s", joined.size ? "; " : "", item->text);
-        else
-            status = fail_value(by, key, item);
+        status = check_step(by, key, item);
+        if (status == NACRE_OK) nacre_buffer_print(&joined, "%s%s", joined.size ? "; " : "", item->text);
     }
     const char *kept = joined.failed ? NULL : nacre_pool_copy(pool, joined.data ? joined.data : "", joined.size);
     nacre_buffer_destroy(&joined);
-    if (status != NACRE_OK) return status;
-    if (!kept) return NACRE_ERROR_MEMORY;
-    *field = kept;
-    return NACRE_OK;
+    if (status == NACRE_OK && !kept) status = NACRE_ERROR_MEMORY;
+    if (status == NACRE_OK) *field = kept;
+    return status;
 }
 
 static nacre_status read_setting(const giver *by, const nc_recipe_key *key, const nc_yaml *node, const char *name,
@@ -497,6 +537,10 @@ static nacre_status check(const nacre_recipe *recipe)
                                  recipe->model.text ? "text" : "file", recipe->model.text ? "text" : "file");
     if (recipe->optimizer.nesterov && recipe->optimizer.momentum == 0)
         return nacre_recipe_fail(recipe, "optimizer.nesterov", NACRE_ERROR_FORMAT, "needs optimizer.momentum");
+    if (recipe->training.accumulate % recipe->training.batch_size != 0)
+        return nacre_recipe_fail(recipe, "training.accumulate", NACRE_ERROR_FORMAT,
+                                 "must be a multiple of training.batch_size, which is %lld",
+                                 (long long)recipe->training.batch_size);
     if (recipe->schedule.warmup_epochs > 0 && recipe->schedule.warmup_steps > 0)
         return nacre_recipe_fail(recipe, "schedule.warmup_steps", NACRE_ERROR_FORMAT,
                                  "stands beside schedule.warmup_epochs; give one");

@@ -1,13 +1,16 @@
 /* train/recipe_keys.c - every key of a recipe: the one place where they are named. */
 #include "train/recipe.h"
 
+#include <nacre/metrics.h>
+
 #include <math.h>
 
-#define AT(field)    offsetof(nacre_recipe, field)
-#define RANGE(a, b)  .low = (a), .high = (b)
-#define AT_LEAST(a)  .low = (a), .high = INFINITY
-#define LARGEST_SEED 0x1p53
-#define BELOW_ONE    0.999999
+#define AT(field)     offsetof(nacre_recipe, field)
+#define RANGE(a, b)   .low = (a), .high = (b)
+#define AT_LEAST(a)   .low = (a), .high = INFINITY
+#define LARGEST_SEED  0x1p53
+#define OR(name, ...) #name "|"
+#define BELOW_ONE     0.999999
 
 const nc_recipe_key nc_recipe_keys[] = {
     {"name", NC_KEY_TEXT, AT(name), NULL,
@@ -87,7 +90,8 @@ const nc_recipe_key nc_recipe_keys[] = {
      .doc = "Passes over the training samples"},
     {"training.batch_size", NC_KEY_WHOLE, AT(training.batch_size), "64", RANGE(1, 1 << 24), .doc = "Samples per batch"},
     {"training.accumulate", NC_KEY_WHOLE, AT(training.accumulate), "0", AT_LEAST(0),
-     .doc = "Samples per update: gradients add up over batches until so many are reached; 0: every batch"},
+     .doc = "Samples per update, a multiple of the batch size: gradients add up until so many are reached; 0: every "
+            "batch"},
     {"training.clip_norm", NC_KEY_NUMBER, AT(training.clip_norm), "0", AT_LEAST(0),
      .doc = "Largest norm of all gradients together; 0: no limit"},
     {"training.early_stopping.patience", NC_KEY_WHOLE, AT(training.early_stopping.patience), "0", AT_LEAST(0),
@@ -95,10 +99,10 @@ const nc_recipe_key nc_recipe_keys[] = {
     {"training.early_stopping.min_delta", NC_KEY_NUMBER, AT(training.early_stopping.min_delta), "0", AT_LEAST(0),
      .doc = "What counts as better must be better by more than this"},
     {"training.loss", NC_KEY_CHOICE, AT(training.loss), "cross_entropy",
-     .choices = "cross_entropy|mse|l1|huber|smooth_l1|bce_with_logits", .doc = "What training makes small"},
+     .choices = "cross_entropy|mse|l1|huber|bce_with_logits", .doc = "What training makes small"},
     {"training.label_smoothing", NC_KEY_NUMBER, AT(training.label_smoothing), "0", RANGE(0, BELOW_ONE),
      .doc = "Of cross_entropy: share of the target spread evenly over the classes"},
-    {"training.metrics", NC_KEY_TEXTS, AT(training.metrics), "[accuracy]",
+    {"training.metrics", NC_KEY_TEXTS, AT(training.metrics), "[accuracy]", .choices = NACRE_METRIC_TABLE(OR) "topK",
      .doc = "What is measured besides the loss; the first one decides which epoch was best"},
     {"training.seed", NC_KEY_WHOLE, AT(training.seed), "0", RANGE(0, LARGEST_SEED),
      .doc = "Of weights, order, random transforms and dropout"},

@@ -35,7 +35,7 @@ static const char FULL[] = "name: everything\n"
                            "  epochs: 12\n"
                            "  early_stopping:\n"
                            "    patience: 3\n"
-                           "  metrics: [accuracy, f1_macro]\n"
+                           "  metrics: [accuracy, f1_macro, top5]\n"
                            "  seed: 9007199254740992\n"
                            "output:\n"
                            "  folder: runs/x\n"
@@ -302,8 +302,11 @@ static void bad_recipes_are_refused(void)
         {"data:\n  validation: 2\n", "'data.validation' must be a number from 0 to 0.9, got '2'"},
         {"data:\n  shuffle: yes\n", "'data.shuffle' must be true or false, got 'yes'"},
         {"data:\n  transforms: flip\n", "'data.transforms' must be a list of steps, got 'flip'"},
-        {"data:\n  transforms:\n    - a\n    - b; c\n",
+        {"data:\n  transforms:\n    - horizontal_flip\n    - b; c\n",
          "a.yaml:4: 'data.transforms' must be a list of steps, got 'b; c'"},
+        {"training:\n  metrics:\n    - accuracy\n    - acuracy\n",
+         "a.yaml:4: 'training.metrics' cannot be 'acuracy'; did you mean 'accuracy'?"},
+        {"training:\n  metrics: [blub]\n", "'training.metrics' must be a list of accuracy, balanced_accuracy, "},
         {"data:\n  classes:\n    - a\n    - {b: c}\n",
          "a.yaml:4: 'data.classes' must be a list of names, got a section"},
         {"optimizer:\n  name: adm\n", "a.yaml:2: 'optimizer.name' cannot be 'adm'; did you mean 'adam'?"},
@@ -332,12 +335,29 @@ static void bad_recipes_are_refused(void)
          "a.yaml:3: 'optimizer.nesterov' needs optimizer.momentum"},
         {"data: {source: x}\nmodel: {zoo: x}\nschedule: {warmup_steps: 1, warmup_epochs: 1}\n",
          "a.yaml:3: 'schedule.warmup_steps' stands beside schedule.warmup_epochs"},
+        {"data: {source: x}\nmodel: {zoo: x}\ntraining: {batch_size: 8, accumulate: 12}\n",
+         "a.yaml:3: 'training.accumulate' must be a multiple of training.batch_size, which is 8"},
         {"data: {source: x}\nmodel: {zoo: x}\nschedule: {min_rate: 5}\n", "is larger than optimizer.learning_rate"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         NC_CHECK(!parse(cases[i][0], NULL));
         NC_CHECK_FAILED(ctx, NACRE_ERROR_FORMAT, cases[i][1]);
     }
+}
+
+static void transforms_and_metrics_are_checked(void)
+{
+    NC_CHECK(!parse("data:\n  transforms:\n    - horizontal_flip\n    - random_corp(3)\n", NULL));
+    NC_CHECK_CONTAINS(nacre_message(ctx), "random_crop");
+    NC_CHECK_FAILED(ctx, NACRE_ERROR_NOT_FOUND, "recipes/a.yaml:4: 'data.transforms': ");
+    const char *const settings[] = {"training.metrics=[top5, top10, accuracy]", NULL};
+    nacre_recipe *r = parse(MINIMAL, settings);
+    NC_CHECK_OK(ctx);
+    nacre_recipe_destroy(r);
+    NC_CHECK(!parse("training: {metrics: [top0]}\n", NULL));
+    NC_CHECK_FAILED(ctx, NACRE_ERROR_FORMAT, "'top0'");
+    NC_CHECK(!parse("training: {metrics: [top5x]}\n", NULL));
+    NC_CHECK_FAILED(ctx, NACRE_ERROR_FORMAT, "'top5x'");
 }
 
 static void bombs_are_refused(void)
@@ -463,6 +483,7 @@ int main(void)
     NC_RUN(overrides_come_last);
     NC_RUN(overrides_say_what_is_wrong);
     NC_RUN(bad_recipes_are_refused);
+    NC_RUN(transforms_and_metrics_are_checked);
     NC_RUN(bombs_are_refused);
     NC_RUN(users_fail_in_the_same_manner);
     NC_RUN(files_are_loaded);
