@@ -219,7 +219,7 @@ struct nacre_op {
     void (*gradient)(
         nacre_gradient_call *call); /* NULL with neither `expand` nor NONDIFFERENTIABLE: an error when asked */
     /* The same values from more basic operations: used for the gradient where `gradient` is NULL, which gives second
-     * derivatives of hand-written backward operations for free. Fills outputs. */
+     * derivatives of hand-written backward operations for free. Fills outputs. For at most 16 operands. */
     void (*expand)(nacre_graph *graph, nacre_tensor *const *inputs, int input_count, const int64_t *attributes,
                    nacre_tensor **outputs);
     void (*reference)(const nacre_call *call); /* any strides, any supported dtype, double accumulation */

@@ -58,17 +58,20 @@ nacre_tensor *nacre_roll(nacre_tensor *x, int axis, int64_t shift)
 nacre_status nacre_split(nacre_tensor *x, int axis, const int64_t *sizes, int count, nacre_tensor **parts)
 {
     nacre_context *context = nacre_graph_context(nacre_tensor_graph(x));
-    int64_t dim = nacre_tensor_dim(x, axis), start = 0;
-    for (int i = 0; i < count; i++) parts[i] = NULL;
-    if (!x || count < 1) return NACRE_ERROR_ARGUMENT;
+    int64_t dim = nacre_tensor_dim(x, axis), total = 0;
     for (int i = 0; i < count; i++) {
-        int64_t size = sizes ? sizes[i] : dim / count;
-        parts[i] = nacre_slice(x, axis, start, start + size, 1);
-        start += size;
+        parts[i] = NULL;
+        total += sizes ? sizes[i] : dim / count;
     }
-    if (start == dim) return nacre_check(context);
-    return nacre_fail(context, NACRE_ERROR_SHAPE, "split: an axis of size %lld, but %d parts of together %lld",
-                      (long long)dim, count, (long long)start);
+    if (!x || count < 1) return NACRE_ERROR_ARGUMENT;
+    if (total != dim)
+        return nacre_fail(context, NACRE_ERROR_SHAPE, "split: an axis of size %lld, but %d parts of together %lld",
+                          (long long)dim, count, (long long)total);
+    for (int64_t i = 0, start = 0, size; i < count; i++, start += size) {
+        size = sizes ? sizes[i] : dim / count;
+        parts[i] = nacre_slice(x, axis, start, start + size, 1);
+    }
+    return nacre_check(context);
 }
 
 /* x [before, dim, after] -> [before, copies, dim, after] or [before, dim, copies, after] -> the shape of x with

@@ -35,6 +35,7 @@ static void special_pairs(void)
     EXPECT(nacre_mod(a, b, true), NAN, NAN, 0, -1, 1, NAN);
     EXPECT(nacre_mod(nacre_cast(a, NACRE_I32), nacre_cast(b, NACRE_I32), false), 0, 0, 0, 2, -2, 0);
     EXPECT(nacre_lerp(NUMBERS(1, 2), NUMBERS(3, 6), NUMBERS(0.25, 1)), 1.5, 6);
+    EXPECT(nacre_glu(NUMBERS(1, 2, 0, INFINITY), 0), 0.5, 2);
     EXPECT(nacre_atan2(NUMBERS(0, 1, -1), NUMBERS(-1, 0, 0)), M_PI, M_PI_2, -M_PI_2);
 }
 
@@ -88,6 +89,7 @@ static void third_derivatives(void)
 static void mistakes(void)
 {
     nacre_tensor *x = NUMBERS(1, 2), *i = integers(x);
+    EXPECT_FAILURE(nacre_glu(NUMBERS(1, 2, 3), 0), NACRE_ERROR_SHAPE, "an axis of size 3, but 2 parts");
     EXPECT_FAILURE(nacre_exp(i), NACRE_ERROR_DTYPE, "exp: needs a floating type, got i64; cast it first");
     EXPECT_FAILURE(nacre_where(x, x, x), NACRE_ERROR_DTYPE, "where: the condition is f64, expected bool");
     EXPECT_FAILURE(nacre_equal(x, i), NACRE_ERROR_DTYPE, "operands are f64 and i64; cast one of them first");
