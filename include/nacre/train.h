@@ -16,6 +16,7 @@
 #include <nacre/data.h>
 #include <nacre/metrics.h>
 #include <nacre/nn.h>
+#include <nacre/recipe.h>
 #include <nacre/safetensors.h>
 
 #ifdef __cplusplus
@@ -175,6 +176,71 @@ typedef struct nacre_fit_result {
  * NACRE_ERROR_NUMERIC and names epoch, batch and the first layer whose output is not finite; weights and files stay as
  * they were before that step. */
 NACRE_API nacre_status nacre_fit(nacre_context *context, const nacre_fit_options *options, nacre_fit_result *result);
+
+/* ---- networks: models that know what to do with data ---------------------------------------------------------------
+ */
+
+/* A model text with its parameters, preprocessing and class names: what a recipe describes and what a saved model
+ * holds. The file is one safetensors file whose metadata has nacre.model       the model text (text.h) nacre.transforms
+ * the fitted preprocessing (data.h) nacre.classes     class names as a JSON array nacre.input       the model's input
+ * as JSON: {"name": "image", "role": "image", "shape": [1, 28, 28]} nacre.recipe      the recipe as YAML nacre.figures
+ * measured figures as JSON: {"test.accuracy": 0.9923, ...} */
+typedef struct nacre_network nacre_network;
+
+/* From a saved file; nothing else is needed to predict. */
+NACRE_API nacre_network *nacre_network_load(nacre_context *context, const char *path);
+NACRE_API void nacre_network_destroy(nacre_network *network);
+NACRE_API nacre_model *nacre_network_model(const nacre_network *network);
+NACRE_API const nacre_transforms *nacre_network_transforms(const nacre_network *network);
+NACRE_API const char *nacre_network_text(const nacre_network *network); /* the model text */
+NACRE_API int nacre_network_class_count(const nacre_network *network);
+NACRE_API const char *nacre_network_class(const nacre_network *network, int index);          /* NULL past the end */
+NACRE_API const nacre_field *nacre_network_input(const nacre_network *network);              /* after the transforms */
+NACRE_API const char *nacre_network_metadata(const nacre_network *network, const char *key); /* NULL: not there */
+/* A nacre_model_function; `network` is its user pointer. */
+NACRE_API nacre_tensor *nacre_network_build(void *network, nacre_scope scope, nacre_tensor *const *inputs,
+                                            int input_count);
+/* What a loader gives to the model: an error that says expected and got where a dataset does not fit. */
+NACRE_API nacre_status nacre_network_check_input(const nacre_network *network, const nacre_field *field);
+
+/* ---- recipes carried out --------------------------------------------------------------------------------------------
+ */
+
+/* Everything a recipe names, opened: data in parts, preprocessing fitted on the training part, the network. */
+typedef struct nacre_experiment {
+    const nacre_recipe *recipe;
+    nacre_dataset *train, *validation, *test; /* NULL: there is none */
+    nacre_network *network;
+    char *folder; /* of the output */
+    int64_t parameters;
+} nacre_experiment;
+
+/* `data_folder` NULL: NACRE_DATA. `output` NULL: the recipe's, else runs/NAME. The model's parameters exist afterwards,
+ * so shape mistakes are found here, before any training. The recipe must outlive the experiment. */
+NACRE_API nacre_status nacre_experiment_open(nacre_context *context, const nacre_recipe *recipe,
+                                             const char *data_folder, const char *output, nacre_experiment *experiment);
+NACRE_API void nacre_experiment_close(nacre_experiment *experiment);
+/* Only the data: one part of what the recipe names; NULL and a failure if it has no such part. */
+NACRE_API nacre_dataset *nacre_experiment_part(nacre_context *context, const nacre_recipe *recipe,
+                                               const char *data_folder, nacre_part part);
+
+typedef struct nacre_experiment_options {
+    bool resume;
+    bool (*listen)(void *user, const nacre_fit_event *event); /* as in nacre_fit_options */
+    void *listen_user;
+} nacre_experiment_options;
+
+typedef struct nacre_experiment_result {
+    nacre_fit_result fit;
+    nacre_evaluation test;          /* samples 0 without test data; the caller destroys its metrics */
+    char *model_path, *report_path; /* the caller releases them; NULL: not written */
+    const char *missed;             /* the first of the recipe's target figures that was not reached, NULL: all were */
+} nacre_experiment_result;
+
+/* Trains, evaluates the best weights on the test part, writes the saved model with its figures, report.html and
+ * curves.png into the folder. */
+NACRE_API nacre_status nacre_experiment_run(nacre_context *context, nacre_experiment *experiment,
+                                            const nacre_experiment_options *options, nacre_experiment_result *result);
 
 #ifdef __cplusplus
 }

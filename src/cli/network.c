@@ -1,0 +1,94 @@
+/* cli/network.c - models named on the command line: saved files, model texts, recipes, zoo names. */
+#include "network.h"
+
+#include <nacre/zoo.h>
+
+#include <string.h>
+
+static bool ends_with(const char *text, const char *ending)
+{
+    size_t length = strlen(text), tail = strlen(ending);
+    return length >= tail && !strcmp(text + length - tail, ending);
+}
+
+static void open_saved(nc_call *call, const char *name, nc_named_model *named)
+{
+    named->network = nacre_network_load(call->context, name);
+    if (!named->network) return;
+    named->model = nacre_network_model(named->network);
+    named->build = nacre_network_build;
+    named->user = named->network;
+    named->input = nacre_network_input(named->network)->shape;
+    named->has_input = true;
+    named->classes = nacre_network_class_count(named->network) > 0;
+}
+
+static void open_recipe(nc_call *call, const char *name, nc_named_model *named)
+{
+    named->recipe = nacre_recipe_load(call->context, name, NULL);
+    if (!named->recipe ||
+        nacre_experiment_open(call->context, named->recipe, nc_data_folder(call), NULL, &named->experiment) != NACRE_OK)
+        return;
+    named->model = nacre_network_model(named->experiment.network);
+    named->build = nacre_network_build;
+    named->user = named->experiment.network;
+    named->input = nacre_network_input(named->experiment.network)->shape;
+    named->has_input = true;
+    named->classes = nacre_network_class_count(named->experiment.network) > 0;
+}
+
+/* A text names its own inputs. */
+static nacre_tensor *build_text(void *user, nacre_scope scope, nacre_tensor *const *inputs, int input_count)
+{
+    nc_named_model *named = user;
+    (void)inputs;
+    (void)input_count;
+    return nacre_text_build(named->text, scope, &(nacre_text_options){.batch = named->batch});
+}
+
+static void open_text(nc_call *call, const char *name, nc_named_model *named)
+{
+    const char *source = nacre_zoo_text(name);
+    named->text =
+        source ? nacre_text_parse(call->context, source, strlen(source), name) : nacre_text_load(call->context, name);
+    named->model = nacre_model_create(call->context);
+    named->build = build_text;
+    named->user = named;
+    named->classes = true;
+}
+
+nacre_status nc_named_model_open(nc_call *call, const char *name, int64_t batch, nc_named_model *named)
+{
+    *named = (nc_named_model){.context = call->context, .batch = batch};
+    if (ends_with(name, ".safetensors"))
+        open_saved(call, name, named);
+    else if (ends_with(name, ".yaml") || ends_with(name, ".yml"))
+        open_recipe(call, name, named);
+    else if (ends_with(name, ".nacre") || nacre_zoo_text(name))
+        open_text(call, name, named);
+    else
+        nacre_fail(call->context, NACRE_ERROR_NOT_FOUND,
+                   "%s: is neither a saved model (.safetensors), a recipe (.yaml), a model text (.nacre) nor a name of "
+                   "the zoo",
+                   name);
+    return nacre_check(call->context);
+}
+
+nacre_tensor *nc_named_model_build(nc_named_model *named, nacre_graph *graph, bool training)
+{
+    nacre_scope scope = nacre_root(graph, named->model, training);
+    if (!named->has_input) return named->build(named->user, scope, NULL, 0);
+    nacre_shape shape = {.rank = named->input.rank + 1, .dims = {named->batch}};
+    for (int i = 0; i < named->input.rank; i++) shape.dims[i + 1] = named->input.dims[i];
+    nacre_tensor *input = nacre_input(graph, "input", NACRE_F32, shape);
+    return named->build(named->user, nacre_root(graph, named->model, training), &input, 1);
+}
+
+void nc_named_model_close(nc_named_model *named)
+{
+    if (named->text) nacre_model_destroy(named->model);
+    nacre_text_destroy(named->text);
+    nacre_network_destroy(named->network);
+    if (named->experiment.network) nacre_experiment_close(&named->experiment);
+    nacre_recipe_destroy(named->recipe);
+}

@@ -1,0 +1,105 @@
+/* train/checkpoint.c - last.safetensors: entries of all roles, and where the run is as JSON in the metadata. */
+#include "train/train.h"
+
+#include <nacre/io.h>
+
+#include <cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char STATE_KEY[] = "nacre.run";
+
+/* X(field, whole number?) of nc_run_state in the order they are written. */
+#define RUN_FIELDS(WHOLE, REAL)                                                                                        \
+    WHOLE(epoch)                                                                                                       \
+    WHOLE(batch)                                                                                                       \
+    WHOLE(step)                                                                                                        \
+    WHOLE(best_epoch)                                                                                                  \
+    WHOLE(bad_epochs)                                                                                                  \
+    REAL(best_value)                                                                                                   \
+    REAL(loss.sum)                                                                                                     \
+    REAL(loss.weight)                                                                                                  \
+    REAL(seconds)
+
+/* What a resumed run must have in common with the one that was stopped. */
+static void print_identity(nacre_buffer *text, const nacre_fit_options *options)
+{
+    nacre_buffer_print(text, "seed %llu, batch size %lld, accumulate %lld, %lld samples",
+                       (unsigned long long)options->seed, (long long)options->batch_size,
+                       (long long)options->accumulate, (long long)nacre_dataset_count(options->train));
+}
+
+static char *checkpoint_path(nacre_context *context, const nacre_fit_options *options)
+{
+    return nacre_path_join(context, options->folder, "last.safetensors");
+}
+
+/* Doubles as the hexadecimal of their bits: NaN is a value here and every bit counts. */
+static void print_state(nacre_buffer *text, const nc_run_state *state)
+{
+#define PRINT_WHOLE(field) nacre_buffer_print(text, "\"%s\": \"%lld\", ", #field, (long long)state->field);
+#define PRINT_REAL(field)  nacre_buffer_print(text, "\"%s\": \"%a\", ", #field, state->field);
+    RUN_FIELDS(PRINT_WHOLE, PRINT_REAL)
+#undef PRINT_WHOLE
+#undef PRINT_REAL
+}
+
+nacre_status nc_checkpoint_save(const nacre_fit_options *options, const nc_run_state *state)
+{
+    nacre_context *context = nacre_model_context(options->model);
+    nacre_buffer text = nacre_buffer_create(context), identity = nacre_buffer_create(context);
+    char *path = checkpoint_path(context, options);
+    nacre_buffer_print(&text, "{");
+    print_state(&text, state);
+    print_identity(&identity, options);
+    nacre_buffer_print(&text, "\"identity\": \"%s\"}", identity.failed ? "" : identity.data);
+    nacre_text_pair *pairs = nacre_allocate(context, sizeof *pairs * (size_t)(options->metadata_count + 1));
+    if (path && pairs && !text.failed && !identity.failed) {
+        for (int i = 0; i < options->metadata_count; i++) pairs[i] = options->metadata[i];
+        pairs[options->metadata_count] = (nacre_text_pair){STATE_KEY, text.data};
+        nacre_model_save(options->model, path, true, pairs, options->metadata_count + 1);
+    }
+    nacre_release(context, pairs);
+    nacre_release(context, path);
+    nacre_buffer_destroy(&text);
+    nacre_buffer_destroy(&identity);
+    return nacre_check(context);
+}
+
+static const char *text_of(const cJSON *object, const char *key)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
+    return text ? text : "";
+}
+
+static nacre_status read_state(nacre_context *context, const nacre_fit_options *options, const char *path,
+                               const char *json, nc_run_state *state)
+{
+    cJSON *object = json ? cJSON_Parse(json) : NULL;
+    if (!object) return nacre_fail(context, NACRE_ERROR_FORMAT, "%s: is not a checkpoint of a training run", path);
+#define READ_WHOLE(field) state->field = strtoll(text_of(object, #field), NULL, 10);
+#define READ_REAL(field)  state->field = strtod(text_of(object, #field), NULL);
+    RUN_FIELDS(READ_WHOLE, READ_REAL)
+#undef READ_WHOLE
+#undef READ_REAL
+    nacre_buffer identity = nacre_buffer_create(context);
+    print_identity(&identity, options);
+    if (!identity.failed && strcmp(identity.data, text_of(object, "identity")))
+        nacre_fail(context, NACRE_ERROR_STATE, "%s: was made with %s; this run has %s", path,
+                   text_of(object, "identity"), identity.data);
+    nacre_buffer_destroy(&identity);
+    cJSON_Delete(object);
+    return nacre_check(context);
+}
+
+nacre_status nc_checkpoint_load(nacre_context *context, const nacre_fit_options *options, nc_run_state *state)
+{
+    char *path = checkpoint_path(context, options);
+    nacre_safetensors *file = path ? nacre_safetensors_open(context, path) : NULL;
+    if (file && read_state(context, options, path, nacre_safetensors_metadata(file, STATE_KEY), state) == NACRE_OK)
+        nacre_model_load(options->model, file);
+    nacre_safetensors_close(file);
+    nacre_release(context, path);
+    return nacre_check(context);
+}

@@ -1,0 +1,299 @@
+/* train/experiment.c - recipes carried out: from names in a file to datasets, a network and a trained model. */
+#include "train/experiment.h"
+
+#include <nacre/zoo.h>
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- data ---- */
+
+static nacre_dataset *open_dataset(nacre_context *context, const nacre_recipe *recipe, const char *folder)
+{
+    nacre_dataset_options options = {.folder = folder,
+                                     .channels = (int)recipe->data.channels,
+                                     .layout = recipe->data.layout,
+                                     .labels = recipe->data.classes,
+                                     .table = {.ignore = recipe->data.ignore, .category = recipe->data.category},
+                                     .target = recipe->data.target,
+                                     .regression = recipe->data.regression,
+                                     .keep_missing = recipe->data.keep_missing,
+                                     .codes = recipe->data.codes,
+                                     .count = recipe->data.count,
+                                     .seed = (uint64_t)recipe->data.seed};
+    return nacre_dataset_open(context, recipe->data.source, &options);
+}
+
+/* One part of the data, NULL without a failure where there is none. */
+static nacre_dataset *open_part(nacre_context *context, nacre_dataset *all, const nacre_recipe *recipe, nacre_part part)
+{
+    nacre_split_options options = {.validation = recipe->data.validation,
+                                   .test = recipe->data.test,
+                                   .seed = (uint64_t)recipe->data.seed,
+                                   .ordered = recipe->data.ordered};
+    bool drawn = part == NACRE_TRAIN || (part == NACRE_VALIDATION ? options.validation > 0 : options.test >= 0);
+    if (!drawn && !nacre_dataset_has_part(all, part)) return NULL;
+    nacre_dataset *dataset = nacre_dataset_split(all, part, &options);
+    int64_t limit = recipe->data.limit;
+    if (part != NACRE_TRAIN || limit <= 0 || limit >= nacre_dataset_count(dataset)) return dataset;
+    nacre_dataset *fewer = nacre_dataset_subset(dataset, limit, (uint64_t)recipe->data.seed);
+    nacre_dataset_destroy(dataset);
+    return nacre_check(context) ? NULL : fewer;
+}
+
+static bool split(nacre_context *context, nacre_dataset *all, nacre_experiment *experiment)
+{
+    experiment->train = open_part(context, all, experiment->recipe, NACRE_TRAIN);
+    experiment->validation = open_part(context, all, experiment->recipe, NACRE_VALIDATION);
+    experiment->test = open_part(context, all, experiment->recipe, NACRE_TEST);
+    return nacre_check(context) == NACRE_OK;
+}
+
+nacre_dataset *nacre_experiment_part(nacre_context *context, const nacre_recipe *recipe, const char *data_folder,
+                                     nacre_part part)
+{
+    nacre_dataset *all = open_dataset(context, recipe, data_folder);
+    nacre_dataset *dataset = all ? open_part(context, all, recipe, part) : NULL;
+    if (!dataset)
+        nacre_fail(context, NACRE_ERROR_NOT_FOUND, "%s has no %s part", recipe->data.source, nacre_part_name(part));
+    nacre_dataset_destroy(all);
+    return dataset;
+}
+
+/* ---- model ---- */
+
+static nacre_text *open_text(nacre_context *context, const nacre_recipe *recipe)
+{
+    if (recipe->model.file) return nacre_text_load(context, recipe->model.file);
+    if (recipe->model.text)
+        return nacre_text_parse(context, recipe->model.text, strlen(recipe->model.text), "model.text");
+    const char *text = nacre_zoo_text(recipe->model.zoo);
+    if (text) return nacre_text_parse(context, text, strlen(text), recipe->model.zoo);
+    const char *names[64] = {0};
+    for (int i = 0; i < 63 && (names[i] = nacre_zoo_name(i)); i++) {
+    }
+    const char *near = nacre_nearest(recipe->model.zoo, names);
+    nacre_recipe_fail(recipe, "model.zoo", NACRE_ERROR_NOT_FOUND, "the zoo has no \"%s\"%s%s%s", recipe->model.zoo,
+                      near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    return NULL;
+}
+
+/* Builds once, forward only, with a batch of one: parameters come to be, and mistakes show. */
+static bool try_model(nacre_context *context, nacre_experiment *experiment)
+{
+    nacre_network *network = experiment->network;
+    const nacre_field *field = nacre_network_input(network);
+    nacre_shape shape = {.rank = field->shape.rank + 1, .dims = {1}};
+    for (int i = 0; i < field->shape.rank; i++) shape.dims[i + 1] = field->shape.dims[i];
+    nacre_graph *graph = nacre_graph_create(context);
+    nacre_tensor *input = nacre_input(graph, field->name, NACRE_F32, shape);
+    nacre_model_set_seed(network->model, (uint64_t)experiment->recipe->training.seed);
+    nacre_tensor *output = nacre_network_build(network, nacre_root(graph, network->model, false), &input, 1);
+    if (output && network->class_count > 0 && nacre_tensor_dim(output, 1) < network->class_count)
+        nacre_fail(context, NACRE_ERROR_SHAPE,
+                   "the model gives %lld outputs for %d classes; set model.parameters (classes=%d)",
+                   (long long)nacre_tensor_dim(output, 1), network->class_count, network->class_count);
+    nacre_graph_destroy(graph);
+    experiment->parameters = nacre_model_elements(network->model, NACRE_ENTRY_PARAMETER);
+    return nacre_check(context) == NACRE_OK;
+}
+
+static bool open_network(nacre_context *context, nacre_experiment *experiment)
+{
+    const nacre_recipe *recipe = experiment->recipe;
+    nacre_transforms *transforms =
+        nacre_transforms_parse(context, recipe->data.transforms ? recipe->data.transforms : "");
+    if (transforms) nacre_transforms_fit(transforms, experiment->train);
+    nacre_text *text = open_text(context, recipe);
+    experiment->network =
+        nc_network_create(context, text, recipe->model.parameters, transforms, experiment->train, recipe);
+    return experiment->network && try_model(context, experiment);
+}
+
+/* ---- open and close ---- */
+
+static char *output_folder(nacre_context *context, const nacre_recipe *recipe, const char *output)
+{
+    if (output) return nacre_duplicate(context, output);
+    if (recipe->output.folder) return nacre_duplicate(context, recipe->output.folder);
+    return nacre_path_join(context, "runs", recipe->name ? recipe->name : "run");
+}
+
+nacre_status nacre_experiment_open(nacre_context *context, const nacre_recipe *recipe, const char *data_folder,
+                                   const char *output, nacre_experiment *experiment)
+{
+    *experiment = (nacre_experiment){.recipe = recipe};
+    nacre_dataset *all = open_dataset(context, recipe, data_folder);
+    bool complete = all && split(context, all, experiment) && open_network(context, experiment) &&
+                    (experiment->folder = output_folder(context, recipe, output));
+    nacre_dataset_destroy(all);
+    if (!complete) nacre_experiment_close(experiment);
+    return nacre_check(context);
+}
+
+void nacre_experiment_close(nacre_experiment *experiment)
+{
+    if (!experiment) return;
+    nacre_context *context = experiment->network ? experiment->network->context : NULL;
+    nacre_dataset_destroy(experiment->train);
+    nacre_dataset_destroy(experiment->validation);
+    nacre_dataset_destroy(experiment->test);
+    nacre_release(context, experiment->folder);
+    nacre_network_destroy(experiment->network);
+    *experiment = (nacre_experiment){0};
+}
+
+/* ---- run ---- */
+
+static nacre_optimizer optimizer_of(const nacre_recipe *recipe)
+{
+    const char *name = recipe->optimizer.name;
+    return (nacre_optimizer){.kind = !strcmp(name, "sgd")    ? NACRE_OPTIMIZER_SGD
+                                     : !strcmp(name, "adam") ? NACRE_OPTIMIZER_ADAM
+                                                             : NACRE_OPTIMIZER_ADAMW,
+                             .momentum = recipe->optimizer.momentum,
+                             .nesterov = recipe->optimizer.nesterov,
+                             .beta1 = recipe->optimizer.betas[0],
+                             .beta2 = recipe->optimizer.betas[1],
+                             .eps = recipe->optimizer.eps,
+                             .weight_decay = recipe->optimizer.weight_decay,
+                             .clip_norm = recipe->training.clip_norm};
+}
+
+static int64_t steps_per_epoch(const nacre_experiment *experiment)
+{
+    const nacre_recipe *recipe = experiment->recipe;
+    int64_t per_step = recipe->training.accumulate > 0 ? recipe->training.accumulate : recipe->training.batch_size;
+    int64_t count = nacre_dataset_count(experiment->train);
+    return recipe->data.drop_last ? count / per_step : (count + per_step - 1) / per_step;
+}
+
+static nacre_schedule schedule_of(const nacre_experiment *experiment)
+{
+    const nacre_recipe *recipe = experiment->recipe;
+    const char *name = recipe->schedule.name;
+    int64_t warmup = recipe->schedule.warmup_steps;
+    if (warmup == 0) warmup = (int64_t)(recipe->schedule.warmup_epochs * (double)steps_per_epoch(experiment));
+    return (nacre_schedule){.kind = !strcmp(name, "step")     ? NACRE_SCHEDULE_STEP
+                                    : !strcmp(name, "cosine") ? NACRE_SCHEDULE_COSINE
+                                                              : NACRE_SCHEDULE_CONSTANT,
+                            .base = recipe->optimizer.learning_rate,
+                            .warmup_steps = warmup,
+                            .step_size = recipe->schedule.step_size,
+                            .gamma = recipe->schedule.gamma,
+                            .min_rate = recipe->schedule.min_rate};
+}
+
+static nacre_fit_options fit_options(const nacre_experiment *experiment, const nacre_experiment_options *options)
+{
+    const nacre_recipe *recipe = experiment->recipe;
+    nacre_network *network = experiment->network;
+    return (nacre_fit_options){.model = network->model,
+                               .build = nacre_network_build,
+                               .user = network,
+                               .train = experiment->train,
+                               .validation = experiment->validation,
+                               .transforms = network->transforms,
+                               .workers = (int)recipe->data.workers,
+                               .prefetch = (int)recipe->data.prefetch,
+                               .no_shuffle = !recipe->data.shuffle,
+                               .drop_last = recipe->data.drop_last,
+                               .optimizer = optimizer_of(recipe),
+                               .schedule = schedule_of(experiment),
+                               .epochs = recipe->training.epochs,
+                               .batch_size = recipe->training.batch_size,
+                               .accumulate = recipe->training.accumulate,
+                               .loss = recipe->training.loss,
+                               .label_smoothing = recipe->training.label_smoothing,
+                               .metrics = recipe->training.metrics,
+                               .patience = recipe->training.early_stopping.patience,
+                               .min_delta = recipe->training.early_stopping.min_delta,
+                               .seed = (uint64_t)recipe->training.seed,
+                               .folder = experiment->folder,
+                               .checkpoint_every = recipe->training.checkpoint_every,
+                               .resume = options->resume,
+                               .metadata = network->metadata,
+                               .metadata_count = network->metadata_count,
+                               .listen = options->listen,
+                               .listen_user = options->listen_user};
+}
+
+/* {"test.accuracy": 0.99, ...}: what the saved model says about itself. */
+static void describe_figures(nacre_experiment *experiment, const nacre_experiment_result *result)
+{
+    nacre_network *network = experiment->network;
+    nacre_buffer text = nacre_buffer_create(network->context);
+    nacre_buffer_print(&text, "{\"epochs\": %lld, \"best_epoch\": %lld", (long long)result->fit.epochs,
+                       (long long)result->fit.best_epoch);
+    if (result->test.samples > 0) {
+        nacre_buffer_print(&text, ", \"test.samples\": %lld, \"test.loss\": ", (long long)result->test.samples);
+        nacre_buffer_number(&text, result->test.loss);
+        for (int i = 0; i < nacre_metrics_count(result->test.metrics); i++) {
+            nacre_buffer_print(&text, ", \"test.%s\": ", nacre_metrics_name(result->test.metrics, i));
+            nacre_buffer_number(&text, nacre_metrics_value(result->test.metrics, i));
+        }
+    }
+    nacre_buffer_print(&text, "}");
+    if (!text.failed) nc_network_describe(network, "nacre.figures", text.data);
+    nacre_buffer_destroy(&text);
+}
+
+static const char *missed_target(const nacre_experiment *experiment, const nacre_experiment_result *result)
+{
+    const nacre_setting *target = experiment->recipe->target;
+    for (; target && target->name; target++)
+        for (int i = 0; i < nacre_metrics_count(result->test.metrics); i++) {
+            if (strcmp(nacre_metrics_name(result->test.metrics, i), target->name)) continue;
+            double value = nacre_metrics_value(result->test.metrics, i);
+            bool higher = nacre_metric_higher_is_better(target->name);
+            if (!(higher ? value >= target->number : value <= target->number)) return target->name;
+        }
+    return NULL;
+}
+
+static nacre_status test_best(nacre_context *context, nacre_experiment *experiment, nc_predictions *predictions,
+                              nacre_experiment_result *result)
+{
+    const nacre_recipe *recipe = experiment->recipe;
+    nacre_network *network = experiment->network;
+    return nacre_evaluate(context,
+                          &(nacre_evaluate_options){.model = network->model,
+                                                    .build = nacre_network_build,
+                                                    .user = network,
+                                                    .dataset = experiment->test,
+                                                    .transforms = network->transforms,
+                                                    .batch_size = recipe->training.batch_size,
+                                                    .workers = (int)recipe->data.workers,
+                                                    .loss = recipe->training.loss,
+                                                    .metrics = recipe->training.metrics,
+                                                    .visit = nc_predictions_visit,
+                                                    .visit_user = predictions},
+                          &result->test);
+}
+
+static nacre_status save_model(nacre_experiment *experiment, nacre_experiment_result *result)
+{
+    nacre_network *network = experiment->network;
+    describe_figures(experiment, result);
+    result->model_path = nacre_path_join(network->context, experiment->folder, "model.safetensors");
+    if (!result->model_path) return NACRE_ERROR_MEMORY;
+    return nacre_model_save(network->model, result->model_path, false, network->metadata, network->metadata_count);
+}
+
+nacre_status nacre_experiment_run(nacre_context *context, nacre_experiment *experiment,
+                                  const nacre_experiment_options *options, nacre_experiment_result *result)
+{
+    nacre_experiment_options chosen = options ? *options : (nacre_experiment_options){0};
+    nacre_fit_options fit = fit_options(experiment, &chosen);
+    nc_predictions predictions = {.context = context, .dataset = experiment->test};
+    *result = (nacre_experiment_result){0};
+    nacre_status status = nacre_fit(context, &fit, &result->fit);
+    if (status == NACRE_OK && !result->fit.cancelled) {
+        if (experiment->test) status = test_best(context, experiment, &predictions, result);
+        if (status == NACRE_OK) status = save_model(experiment, result);
+        if (status == NACRE_OK && experiment->recipe->output.report)
+            status = nc_experiment_report(context, experiment, &predictions, result);
+        result->missed = missed_target(experiment, result);
+    }
+    return status;
+}

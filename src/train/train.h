@@ -1,0 +1,80 @@
+/* train/train.h - what the files of the training loop share. */
+#ifndef NC_TRAIN_TRAIN_H
+#define NC_TRAIN_TRAIN_H
+
+#include <nacre/train.h>
+
+/* ---- batches as model inputs ---- */
+
+/* Which fields of a batch are the model's inputs and which is the target. */
+typedef struct nc_roles {
+    int inputs[NACRE_MAX_FIELDS], input_count;
+    int target; /* -1: none */
+    bool classes;
+} nc_roles;
+nacre_status nc_find_roles(nacre_context *context, const nacre_loader *loader, nc_roles *roles);
+
+/* A graph over batches of `count` samples. Forward only, or with everything that a training step does. */
+typedef struct nc_step_graph {
+    nacre_graph *graph;
+    int64_t count; /* 0: not built */
+    nacre_tensor *inputs[NACRE_MAX_FIELDS], *target, *outputs, *loss;
+    nacre_tensor *learning_rate, *step, *seed;
+} nc_step_graph;
+
+/* What to build: the parts of fit and evaluate options that matter. */
+typedef struct nc_step_options {
+    nacre_model *model;
+    nacre_model_function *build;
+    void *user;
+    const char *loss; /* a name, never NULL */
+    double label_smoothing;
+    bool training;
+    const nacre_optimizer *optimizer; /* training; NULL: gradients are accumulated only */
+} nc_step_options;
+
+/* (Re)builds if the number of samples differs from the last time. */
+nacre_status nc_step_prepare(nc_step_graph *step, nacre_context *context, const nc_step_options *options,
+                             const nc_roles *roles, const nacre_batch *batch);
+void nc_step_feed(nc_step_graph *step, const nc_roles *roles, const nacre_batch *batch);
+void nc_step_release(nc_step_graph *step);
+
+const char *nc_default_loss(const nc_roles *roles, const char *given);
+/* The metric names to use, ended by NULL. */
+const char *const *nc_default_metrics(const nc_roles *roles, const char *const *given);
+int nc_count_names(const char *const *names);
+
+/* ---- what a pass over the data adds up ---- */
+
+typedef struct nc_scores {
+    nacre_running_mean loss;
+    nacre_metrics *metrics; /* made with the first batch, when the outputs are known */
+    float *outputs;         /* of the last batch */
+    int64_t capacity;
+} nc_scores;
+
+/* After a run of the step: its loss and outputs count. */
+nacre_status nc_scores_add(nc_scores *scores, nacre_context *context, const nc_step_graph *step, const nc_roles *roles,
+                           const char *const *metric_names, const nacre_batch *batch);
+void nc_scores_clear(nc_scores *scores);
+void nc_scores_release(nc_scores *scores, nacre_context *context);
+
+/* Finds the first node of the step whose result is not finite and says so. */
+nacre_status nc_diagnose(nacre_context *context, const nc_step_options *options, const nc_roles *roles,
+                         const nacre_batch *batch, uint64_t seed, const char *where);
+
+/* ---- where a run is: everything that resuming needs besides the entries of the model ---- */
+
+typedef struct nc_run_state {
+    int64_t epoch, batch; /* epochs done; batches done in the current one */
+    int64_t step;         /* optimizer steps */
+    int64_t best_epoch, bad_epochs;
+    double best_value;       /* NaN: none yet */
+    nacre_running_mean loss; /* of the epoch so far */
+    double seconds;          /* of all processes before */
+} nc_run_state;
+
+nacre_status nc_checkpoint_save(const nacre_fit_options *options, const nc_run_state *state);
+nacre_status nc_checkpoint_load(nacre_context *context, const nacre_fit_options *options, nc_run_state *state);
+
+#endif
