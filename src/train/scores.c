@@ -22,7 +22,7 @@ nacre_status nc_scores_add(nc_scores *scores, nacre_context *context, const nc_s
         return nacre_check(context);
     if (!scores->metrics) {
         const char *const *names = nc_default_metrics(roles, metric_names);
-        scores->metrics = nacre_metrics_create(context, names, nc_count_names(names), values / batch->count);
+        scores->metrics = nacre_metrics_create(context, names, nc_list_length(names), values / batch->count);
         if (!scores->metrics) return nacre_check(context);
     }
     const nacre_batch_field *target = &batch->fields[roles->target];

@@ -14,7 +14,7 @@ const char *const *nc_default_metrics(const nc_roles *roles, const char *const *
     return given ? given : roles->classes ? classes : values;
 }
 
-int nc_count_names(const char *const *names)
+int nc_list_length(const char *const *names)
 {
     int count = 0;
     while (names && names[count]) count++;

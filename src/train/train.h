@@ -42,7 +42,7 @@ void nc_step_release(nc_step_graph *step);
 const char *nc_default_loss(const nc_roles *roles, const char *given);
 /* The metric names to use, ended by NULL. */
 const char *const *nc_default_metrics(const nc_roles *roles, const char *const *given);
-int nc_count_names(const char *const *names);
+int nc_list_length(const char *const *names);
 
 /* ---- what a pass over the data adds up ---- */
 
