@@ -21,3 +21,10 @@ nacre_tensor *nacre_linear(nacre_scope scope, nacre_tensor *x, int64_t features,
     }
     return nacre_linear_with(x, weight, bias);
 }
+
+nacre_tensor *nacre_embedding(nacre_scope scope, nacre_tensor *ids, int64_t count, int64_t width)
+{
+    nacre_tensor *weight =
+        nacre_parameter(scope, "weight", NACRE_SHAPE(count, width), (nacre_init){NACRE_INIT_NORMAL, 0, 1});
+    return ids ? nacre_embedding_with(weight, ids, NULL) : NULL;
+}

@@ -81,3 +81,11 @@ nacre_tensor *nacre_kl_divergence_loss(nacre_tensor *log_prediction, nacre_tenso
     int64_t rows = nacre_tensor_dim(target, 0);
     return nacre_mul(nacre_sum(each, NULL), like(target, rows > 0 ? 1 / (double)rows : 1));
 }
+
+nacre_tensor *nacre_nll_loss(nacre_tensor *log_probabilities, nacre_tensor *target)
+{
+    if (!log_probabilities || !target) return NULL;
+    nacre_shape shape = nacre_tensor_shape(target);
+    nacre_tensor *index = nacre_reshape(target, NACRE_SHAPE(shape.rank ? shape.dims[0] : 1, 1));
+    return nacre_neg(mean(nacre_gather(log_probabilities, index, 1)));
+}

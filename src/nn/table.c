@@ -200,6 +200,16 @@ static nacre_tensor *build_flatten(nacre_scope scope, nacre_tensor *const *input
     return nacre_flatten(inputs[0], axis_of(words[0]));
 }
 
+static nacre_tensor *build_embedding(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    return nacre_embedding(scope, inputs[0], words[0], words[1]);
+}
+
+static nacre_tensor *build_dropout(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    return nacre_dropout(scope, inputs[0], nacre_unword(words[0]));
+}
+
 /* ---- the table ---- */
 
 static const nacre_layer LAYERS[] = {
@@ -265,6 +275,18 @@ static const nacre_layer LAYERS[] = {
      false,
      {COUNT("size", "cells along each axis")},
      build_adaptive_max_pool},
+    {"embedding",
+     "A learnt row for each id.",
+     "ids",
+     true,
+     {COUNT("count", "of rows"), COUNT("width", "of a row")},
+     build_embedding},
+    {"dropout",
+     "In training: zeroes each element with probability p and scales the others by 1 / (1 - p).",
+     "x",
+     false,
+     {NUMBER("p", 0.5, "probability of zero")},
+     build_dropout},
     {"flatten", "Axes from one on become one.", "x", false, {WHOLE("first_axis", 1, "where it begins")}, build_flatten},
 };
 
