@@ -251,7 +251,7 @@ static const char *missed_target(const nacre_experiment *experiment, const nacre
     return NULL;
 }
 
-static nacre_status test_best(nacre_context *context, nacre_experiment *experiment, nc_predictions *predictions,
+static nacre_status test_best(nacre_context *context, nacre_experiment *experiment, nacre_gallery *gallery,
                               nacre_experiment_result *result)
 {
     const nacre_recipe *recipe = experiment->recipe;
@@ -266,8 +266,8 @@ static nacre_status test_best(nacre_context *context, nacre_experiment *experime
                                                     .workers = (int)recipe->data.workers,
                                                     .loss = recipe->training.loss,
                                                     .metrics = recipe->training.metrics,
-                                                    .visit = nc_predictions_visit,
-                                                    .visit_user = predictions},
+                                                    .visit = gallery ? nacre_gallery_visit : NULL,
+                                                    .visit_user = gallery},
                           &result->test);
 }
 
@@ -285,15 +285,18 @@ nacre_status nacre_experiment_run(nacre_context *context, nacre_experiment *expe
 {
     nacre_experiment_options chosen = options ? *options : (nacre_experiment_options){0};
     nacre_fit_options fit = fit_options(experiment, &chosen);
-    nc_predictions predictions = {.context = context, .dataset = experiment->test};
+    nacre_gallery *gallery = NULL;
+    if (experiment->test)
+        gallery = nacre_gallery_create(context, experiment->test, NC_SHOWN_SAMPLES, NC_SHOWN_MISTAKES);
     *result = (nacre_experiment_result){0};
     nacre_status status = nacre_fit(context, &fit, &result->fit);
     if (status == NACRE_OK && !result->fit.cancelled) {
-        if (experiment->test) status = test_best(context, experiment, &predictions, result);
+        if (experiment->test) status = test_best(context, experiment, gallery, result);
         if (status == NACRE_OK) status = save_model(experiment, result);
         if (status == NACRE_OK && experiment->recipe->output.report)
-            status = nc_experiment_report(context, experiment, &predictions, result);
+            status = nc_experiment_report(context, experiment, gallery, result);
         result->missed = missed_target(experiment, result);
     }
+    nacre_gallery_destroy(gallery);
     return status;
 }
