@@ -205,6 +205,45 @@ static nacre_tensor *build_embedding(nacre_scope scope, nacre_tensor *const *inp
     return nacre_embedding(scope, inputs[0], words[0], words[1]);
 }
 
+/* heads, causal, bias */
+static nacre_tensor *build_attention(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    nacre_attention_options options = {.causal = words[1], .no_bias = !words[2], .mask = inputs[1]};
+    return nacre_multi_head_attention(scope, inputs[0], words[0], &options);
+}
+
+/* hidden, layers, bidirectional, bias, dropout */
+#define RECURRENT_ATTRIBUTES                                                                                           \
+    {                                                                                                                  \
+        COUNT("hidden", "size of the state"), WHOLE("layers", 1, "one upon another"),                                  \
+            SWITCH("bidirectional", false, "a second one from the end to the beginning"), BIAS,                        \
+            NUMBER("dropout", 0, "between layers, in training")                                                        \
+    }
+
+static nacre_recurrent_options recurrent_options(const int64_t *words)
+{
+    return (nacre_recurrent_options){
+        .layers = words[1], .bidirectional = words[2], .no_bias = !words[3], .dropout = nacre_unword(words[4])};
+}
+
+static nacre_tensor *build_rnn(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    nacre_recurrent_options options = recurrent_options(words);
+    return nacre_rnn(scope, inputs[0], words[0], &options);
+}
+
+static nacre_tensor *build_lstm(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    nacre_recurrent_options options = recurrent_options(words);
+    return nacre_lstm(scope, inputs[0], words[0], &options);
+}
+
+static nacre_tensor *build_gru(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    nacre_recurrent_options options = recurrent_options(words);
+    return nacre_gru(scope, inputs[0], words[0], &options);
+}
+
 static nacre_tensor *build_dropout(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
 {
     return nacre_dropout(scope, inputs[0], nacre_unword(words[0]));
@@ -281,6 +320,15 @@ static const nacre_layer LAYERS[] = {
      true,
      {COUNT("count", "of rows"), COUNT("width", "of a row")},
      build_embedding},
+    {"multi_head_attention",
+     "Self-attention over [N, T, width] (Vaswani et al. 2017).",
+     "x ?mask",
+     true,
+     {COUNT("heads", "that the width is divided into"), SWITCH("causal", false, "no looking ahead"), BIAS},
+     build_attention},
+    {"rnn", "Recurrent layer with tanh over [N, T, in].", "x", true, RECURRENT_ATTRIBUTES, build_rnn},
+    {"lstm", "Long short-term memory over [N, T, in].", "x", true, RECURRENT_ATTRIBUTES, build_lstm},
+    {"gru", "Gated recurrent units over [N, T, in].", "x", true, RECURRENT_ATTRIBUTES, build_gru},
     {"dropout",
      "In training: zeroes each element with probability p and scales the others by 1 / (1 - p).",
      "x",
