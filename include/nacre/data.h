@@ -69,11 +69,12 @@ typedef enum nacre_column_kind { NACRE_COLUMN_NUMERIC, NACRE_COLUMN_CATEGORICAL 
 typedef struct nacre_table_options {
     char delimiter;              /* 0: found out (comma, semicolon, tab, or runs of blanks); ' ' means runs of blanks */
     int header;                  /* 1: the first row has names, -1: it has not, 0: found out (see nacre_table_read) */
-    const char *member;          /* the file inside an archive, "iris.csv"; NULL: the only .csv .tsv .txt .data in it */
     const char *const *columns;  /* names for all columns, ended by NULL; instead of the header's */
     const char *const *ignore;   /* columns to leave out, by name or number from 0, ended by NULL */
     const char *const *category; /* columns that are categorical although they hold numbers, ended by NULL */
     const char *missing;         /* texts that count as missing, separated by spaces; NULL: "? NA N/A NaN nan null" */
+    char quote;                  /* around cells; 0: " */
+    const char *trim;            /* characters to cut from the end of every cell that is not quoted; NULL: none */
     int skip;                    /* lines to skip at the beginning */
 } nacre_table_options;
 
@@ -90,12 +91,13 @@ typedef struct nacre_column {
 } nacre_column;
 
 /* Comma- or tab-separated text as in RFC 4180: quotes around cells, doubled quotes and line ends within them, CRLF or
- * LF, a byte order mark, empty lines and blanks around cells are skipped. Plain, gzip, or a member of a zip or tar
- * (.gz, .zst). A header is assumed when no cell of the first row is a number and some column is numeric below it, or
- * when the first row has exactly one cell less than all others (which then begin with an unnamed row number, ignored).
- * A column is numeric when every cell that is not missing is a number. Rows of different length, an open quote, bytes
- * that are no text: NACRE_ERROR_FORMAT with file and line. `paths`: one file or several with the same columns, whose
- * rows follow each other; their categories are joined. */
+ * LF, a byte order mark, empty lines and blanks around cells are skipped. Plain, gzip, or in a zip
+ * or tar (.gz, .zst): "iris.zip" if there is but one table in it, else "classics.tar.gz:iris.csv". A header is assumed
+ * when no cell of the first row is a number and some column is numeric below it, or when the first row has exactly one
+ * cell less than all others (which then begin with an unnamed row number, ignored). A column is numeric when every cell
+ * that is not missing is a number. Rows of different length, an open quote, bytes that are no text: NACRE_ERROR_FORMAT
+ * with file and line. `paths`: one file or several with the same columns, whose rows follow each other; their
+ * categories are joined. */
 typedef struct nacre_table nacre_table;
 NACRE_API nacre_table *nacre_table_read(nacre_context *context, const char *const *paths, int path_count,
                                         const nacre_table_options *options);
@@ -107,6 +109,7 @@ NACRE_API int nacre_table_columns(const nacre_table *table);
 NACRE_API const nacre_column *nacre_table_column(const nacre_table *table, int index); /* NULL past the end */
 /* By name, or by number as text ("3", "-1" is the last); -1 and a failure that suggests the nearest name. */
 NACRE_API int nacre_table_find(const nacre_table *table, const char *column);
+NACRE_API const char *nacre_table_file(const nacre_table *table, int64_t row);      /* that holds the row */
 NACRE_API int64_t nacre_table_line(const nacre_table *table, int64_t row);          /* in its file, from 1 */
 NACRE_API int64_t nacre_table_file_start(const nacre_table *table, int path_index); /* first row of that file */
 
@@ -248,7 +251,8 @@ NACRE_API nacre_dataset *nacre_dataset_open(nacre_context *context, const char *
 NACRE_API nacre_dataset *nacre_dataset_from_arrays(nacre_context *context, const char *name, nacre_array *inputs,
                                                    nacre_array *targets, const uint8_t *parts,
                                                    const nacre_dataset_options *options);
-NACRE_API nacre_dataset *nacre_dataset_from_table(nacre_table *table, const nacre_dataset_options *options);
+NACRE_API nacre_dataset *nacre_dataset_from_table(nacre_context *context, nacre_table *table,
+                                                  const nacre_dataset_options *options);
 /* These pictures without labels, for prediction: files, and folders with all pictures beneath them. */
 NACRE_API nacre_dataset *nacre_dataset_from_pictures(nacre_context *context, const char *const *paths, int count,
                                                      int channels);
@@ -378,16 +382,16 @@ typedef struct nacre_catalogue_file {
 typedef struct nacre_catalogue_set {
     const char *name, *task, *licence;
     int64_t train, test; /* samples as the source counts them, -1: it does not say */
-    int64_t bytes;       /* of all files */
     const nacre_catalogue_file *files;
     int file_count;
-    const char *const
-        *tables; /* what nacre_dataset_open knows in it, ended by NULL: {"mnist"}; {"tabular_classics/iris",
-                    ...}; empty for sets (sound, text, boxes) that it has no reader for */
 } nacre_catalogue_set;
 
 NACRE_API const nacre_catalogue_set *nacre_catalogue_at(int index);          /* NULL past the end */
 NACRE_API const nacre_catalogue_set *nacre_catalogue_find(const char *name); /* NULL: none */
+NACRE_API int64_t nacre_catalogue_bytes(const nacre_catalogue_set *set);     /* of all its files */
+/* What nacre_dataset_open knows in a set: "mnist"; "tabular_classics/iris", ... NULL past the end; nothing at all for
+ * sets (sound, text, boxes, series) that there is no reader for. */
+NACRE_API const char *nacre_catalogue_dataset(const nacre_catalogue_set *set, int index);
 /* NACRE_OK: all files are in `folder` with the right size and, if `hash`, content. */
 NACRE_API nacre_status nacre_catalogue_check(nacre_context *context, const nacre_catalogue_set *set, const char *folder,
                                              bool hash);

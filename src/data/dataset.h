@@ -20,8 +20,6 @@ nacre_dataset *nc_dataset_retain(nacre_dataset *dataset);
 /* What one kind of source can be opened from. */
 nacre_dataset *nc_open_idx(nacre_context *context, const char *folder, const nacre_dataset_options *options);
 nacre_dataset *nc_open_npz(nacre_context *context, const char *path, const nacre_dataset_options *options);
-nacre_dataset *nc_open_pictures(nacre_context *context, const char *path, const nacre_dataset_options *options);
-nacre_dataset *nc_open_catalogue(nacre_context *context, const char *name, const nacre_dataset_options *options);
 bool nc_is_idx_folder(const char *path);
 
 #endif

@@ -366,14 +366,18 @@ static nacre_status copy_array(nacre_context *context, const nacre_array *from, 
     return to->data ? NACRE_OK : NACRE_ERROR_MEMORY;
 }
 
-static nacre_status add_npz_part(parts *self, const nacre_npz *npz, nacre_part part, const char *inputs_name,
-                                 const char *targets_name)
+/* `wanted`: the targets that were asked for, which must be there; NULL: those that usually go with the inputs. */
+static nacre_status add_npz_part(parts *self, const nacre_npz *npz, int which, const char *wanted)
 {
     nacre_array inputs = {0}, targets = {0};
-    const nacre_array *y = find_array(npz, targets_name) >= 0 ? nacre_npz_find(npz, targets_name) : NULL;
-    nacre_status status = copy_array(self->context, nacre_npz_find(npz, inputs_name), &inputs);
+    const nacre_array *y = NULL;
+    if (wanted || find_array(npz, NPZ_NAMES[which].targets) >= 0) {
+        y = nacre_npz_find(npz, wanted ? wanted : NPZ_NAMES[which].targets);
+        if (!y) return nacre_check(self->context);
+    }
+    nacre_status status = copy_array(self->context, nacre_npz_find(npz, NPZ_NAMES[which].inputs), &inputs);
     if (status == NACRE_OK && y) status = copy_array(self->context, y, &targets);
-    if (status == NACRE_OK) status = add_part(self, part, &inputs, &targets);
+    if (status == NACRE_OK) status = add_part(self, NPZ_NAMES[which].part, &inputs, &targets);
     nacre_array_release(self->context, &inputs);
     nacre_array_release(self->context, &targets);
     return status;
@@ -408,8 +412,7 @@ nacre_dataset *nc_open_npz(nacre_context *context, const char *path, const nacre
         nacre_part part = NPZ_NAMES[i].part;
         if (find_array(npz, NPZ_NAMES[i].inputs) < 0 || (found && part == NACRE_ALL)) continue;
         if (part != NACRE_ALL && !wants(options, part)) continue;
-        const char *targets = options->target ? options->target : NPZ_NAMES[i].targets;
-        status = add_npz_part(&all, npz, part, NPZ_NAMES[i].inputs, targets);
+        status = add_npz_part(&all, npz, i, options->target);
         found = true;
         marked = marked || part != NACRE_ALL;
     }
