@@ -93,7 +93,8 @@ NACRE_API char *nacre_path_join(nacre_context *context, const char *directory, c
 
 /* ---- locks ------------------------------------------------------------------------------------------------------ */
 
-/* Keeps a second process out of a folder (flock on `directory`/.lock, released by the kernel if we die).
+/* Keeps a second process out of a folder (flock on `directory`/.lock, released by the kernel if we die), and removes
+ * what processes that were killed while writing files (above) left in it.
  * NACRE_ERROR_BUSY names the process that holds it. */
 typedef struct nacre_lock nacre_lock;
 NACRE_API nacre_lock *nacre_lock_directory(nacre_context *context, const char *directory);

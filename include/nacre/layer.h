@@ -26,6 +26,8 @@ typedef struct nacre_layer {
 
 NACRE_API const nacre_layer *nacre_layer_find(const char *name); /* NULL if there is none */
 NACRE_API const nacre_layer *nacre_layer_at(int index);          /* NULL past the end */
+/* Appends the reference of all layers as Markdown: docs/layers.md. */
+NACRE_API void nacre_layer_document(nacre_buffer *text);
 
 #ifdef __cplusplus
 }

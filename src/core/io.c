@@ -3,12 +3,14 @@
 
 #include <nettle/sha2.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -320,6 +322,8 @@ void nacre_file_unmap(nacre_mapping *mapping)
 
 /* ---- writing ---- */
 
+#define TEMPORARY_NAME ".nacre-%ld-%u.tmp" /* process, number */
+
 struct nacre_writer {
     nacre_context *context;
     char *path;      /* where it will stand: the real file, so that symbolic links survive */
@@ -351,7 +355,7 @@ static nacre_status create_temporary(nacre_writer *writer)
     nacre_buffer name = nacre_buffer_create(writer->context);
     do {
         nacre_buffer_clear(&name);
-        nacre_buffer_print(&name, "%.*s.nacre-%ld-%u.tmp", (int)directory_length(writer->path), writer->path,
+        nacre_buffer_print(&name, "%.*s" TEMPORARY_NAME, (int)directory_length(writer->path), writer->path,
                            (long)getpid(), atomic_fetch_add(&counter, 1));
         if (name.failed) break;
         writer->file = open(name.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -536,6 +540,22 @@ static nacre_status take_lock(nacre_context *context, const char *directory, con
     return NACRE_OK;
 }
 
+/* A process that was killed while writing leaves a file under its temporary name. */
+static void remove_leftovers(const char *directory)
+{
+    DIR *entries = opendir(directory);
+    if (!entries) return;
+    for (struct dirent *entry; (entry = readdir(entries));) {
+        long process;
+        unsigned number;
+        int end = 0;
+        if (sscanf(entry->d_name, TEMPORARY_NAME "%n", &process, &number, &end) != 2 || entry->d_name[end] || !end)
+            continue;
+        if (process > 0 && kill((pid_t)process, 0) != 0 && errno == ESRCH) unlinkat(dirfd(entries), entry->d_name, 0);
+    }
+    closedir(entries);
+}
+
 nacre_lock *nacre_lock_directory(nacre_context *context, const char *directory)
 {
     nacre_lock *lock = nacre_allocate(context, sizeof *lock);
@@ -551,6 +571,7 @@ nacre_lock *nacre_lock_directory(nacre_context *context, const char *directory)
         nacre_release(context, lock);
         lock = NULL;
     }
+    if (lock) remove_leftovers(directory);
     nacre_release(context, path);
     return lock;
 }

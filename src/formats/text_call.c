@@ -336,10 +336,11 @@ static nacre_status call_schema(nc_frame *f, const nc_statement *call, callable 
     nacre_tensor *first = to.layer ? to.layer->build(scope, b.inputs, b.words)
                                    : nacre_apply(scope.graph, to.op, b.inputs, b.input_count, b.words);
     if (!first) return nc_locate_failure(f, call->line);
-    int index = 0;
-    for (const nc_item *target = call->targets; target && status == NACRE_OK; target = target->next) {
-        nacre_tensor *tensor = nacre_tensor_sibling(first, index++);
-        if (!tensor) return NC_FAIL(f, call->line, "%s has no result %d", to.name, index);
+    status = nc_set_variable(f, call->targets->name, (nc_value){.kind = NC_VALUE_TENSOR, .tensor = first});
+    int index = 1;
+    for (const nc_item *target = call->targets->next; target && status == NACRE_OK; target = target->next, index++) {
+        nacre_tensor *tensor = nacre_tensor_sibling(first, index);
+        if (!tensor) return NC_FAIL(f, call->line, "%s has no result %d", to.name, index + 1);
         status = nc_set_variable(f, target->name, (nc_value){.kind = NC_VALUE_TENSOR, .tensor = tensor});
     }
     return status;

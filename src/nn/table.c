@@ -351,3 +351,46 @@ const nacre_layer *nacre_layer_find(const char *name)
         if (strcmp(LAYERS[i].name, name) == 0) return &LAYERS[i];
     return NULL;
 }
+
+/* ---- the reference ---- */
+
+/* "conv2d(x, channels, kernel, stride=1, ...)" */
+static void print_call(nacre_buffer *text, const nacre_layer *layer)
+{
+    nacre_buffer_print(text, "%s(", layer->name);
+    for (const char *c = layer->inputs; *c; c++)
+        if (*c == ' ')
+            nacre_buffer_put(text, ", ", 2);
+        else if (*c != '?')
+            nacre_buffer_put(text, c, 1);
+    for (int i = 0; i < NACRE_MAX_ATTRIBUTES && layer->attributes[i].type != NACRE_ATTRIBUTE_NONE; i++) {
+        const nacre_attribute *attribute = &layer->attributes[i];
+        bool is_float = attribute->type == NACRE_ATTRIBUTE_FLOAT;
+        int64_t word = is_float ? nacre_word(attribute->fallback) : (int64_t)attribute->fallback;
+        nacre_buffer_print(text, ", %s%s", attribute->name, attribute->required ? "" : "=");
+        if (!attribute->required) nacre_attribute_print(attribute, &word, text);
+    }
+    nacre_buffer_put(text, ")", 1);
+}
+
+void nacre_layer_document(nacre_buffer *text)
+{
+    nacre_buffer_print(text, "# Layers\n\nAs a model text calls them (docs/model-text.md). In C they are functions "
+                             "of the same names\nin `nacre/nn.h` and `nacre/ops.h`.\n");
+    for (int i = 0; i < LAYER_COUNT; i++) {
+        const nacre_layer *layer = &LAYERS[i];
+        nacre_buffer_print(text, "\n## %s\n\n    ", layer->name);
+        print_call(text, layer);
+        nacre_buffer_print(text, "\n\n%s%s\n\n", layer->doc, layer->learns ? " Has parameters." : "");
+        for (int j = 0; j < NACRE_MAX_ATTRIBUTES && layer->attributes[j].type != NACRE_ATTRIBUTE_NONE; j++) {
+            const nacre_attribute *attribute = &layer->attributes[j];
+            nacre_buffer_print(text, "- `%s`: %s", attribute->name, attribute->doc);
+            for (const char *c = attribute->choices ? attribute->choices : ""; *c;) {
+                size_t length = strcspn(c, "|");
+                nacre_buffer_print(text, "%s`%.*s`", c == attribute->choices ? "; one of " : ", ", (int)length, c);
+                c += length + (c[length] == '|');
+            }
+            nacre_buffer_put(text, "\n", 1);
+        }
+    }
+}

@@ -321,6 +321,24 @@ static void locks_keep_others_out(void)
     NC_CHECK_FAILED(ctx, NACRE_ERROR_NOT_FOUND, "cannot lock");
 }
 
+/* A child that is gone when its number is used. */
+static void leftovers_of_the_dead_are_removed(void)
+{
+    const char *folder = fresh_folder("left");
+    pid_t child = fork();
+    if (child == 0) _exit(0);
+    waitpid(child, NULL, 0);
+    char dead[64], alive[64];
+    snprintf(dead, sizeof dead, "left/.nacre-%ld-3.tmp", (long)child);
+    snprintf(alive, sizeof alive, "left/.nacre-%ld-3.tmp", (long)getpid());
+    const char *const names[] = {dead, alive, "left/.nacre-1x.tmp", "left/.nacre-99999-1.tmpx", "left/own"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) nacre_file_write(ctx, nc_file(names[i]), "x", 1);
+    nacre_unlock(nacre_lock_directory(ctx, folder));
+    NC_CHECK_OK(ctx);
+    NC_CHECK(!nacre_path_exists(nc_file(dead)));
+    for (size_t i = 1; i < sizeof names / sizeof *names; i++) NC_CHECK(nacre_path_exists(nc_file(names[i])));
+}
+
 static void hashes_are_sha256(void)
 {
     char hex[65];
@@ -405,6 +423,7 @@ int main(void)
     NC_RUN(folders_are_made);
     NC_RUN(paths_join);
     NC_RUN(locks_keep_others_out);
+    NC_RUN(leftovers_of_the_dead_are_removed);
     NC_RUN(hashes_are_sha256);
     NC_RUN(time_goes_forward);
     NC_RUN(nearest_names_are_found);

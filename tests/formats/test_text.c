@@ -590,6 +590,39 @@ static void layers_are_described(void)
     NC_CHECK(!nacre_layer_find("none") && !nacre_layer_at(-1));
 }
 
+/* The first example of the manual is what it says: a text in the usual form that builds. */
+static void the_manual_is_right(void)
+{
+    char *manual = nacre_file_read(ctx, nc_source("docs/model-text.md"), 0, NULL);
+    NC_CHECK_OK(ctx);
+    NC_REQUIRE(manual);
+    char *start = strstr(manual, "```\n"), *end = start ? strstr(start + 4, "```\n") : NULL;
+    NC_CHECK(end);
+    if (end) {
+        *end = 0;
+        check_prints(start + 4, start + 4);
+        built b = build(start + 4, NULL);
+        NC_CHECK_OK(ctx);
+        NC_CHECK_INT(nacre_model_elements(b.model, NACRE_ENTRY_PARAMETER), 272474);
+        drop(b);
+    }
+    nacre_release(ctx, manual);
+}
+
+static void the_reference_is_current(void)
+{
+    nacre_buffer text = nacre_buffer_create(ctx);
+    nacre_layer_document(&text);
+    char *file = nacre_file_read(ctx, nc_source("docs/layers.md"), 0, NULL);
+    NC_CHECK_OK(ctx);
+    if (!file || strcmp(file, text.data) != 0) {
+        if (getenv("NACRE_UPDATE")) nacre_file_write(ctx, nc_source("docs/layers.md"), text.data, text.size);
+        NC_COMPLAIN("docs/layers.md is not what the table of layers says; run this test with NACRE_UPDATE=1");
+    }
+    nacre_release(ctx, file);
+    nacre_buffer_destroy(&text);
+}
+
 /* ---- memory ---- */
 
 static bool parse_build_print(nacre_context *context, void *user)
@@ -636,6 +669,8 @@ int main(void)
     NC_RUN(a_training_step_comes_back);
     NC_RUN(leaves_and_odd_names_come_back);
     NC_RUN(layers_are_described);
+    NC_RUN(the_manual_is_right);
+    NC_RUN(the_reference_is_current);
     NC_RUN(every_allocation_may_fail);
     nacre_context_destroy(ctx);
     return nc_report();
