@@ -303,10 +303,12 @@ static nacre_status finish(transfer *t)
 static nacre_status bring(transfer *t, const char *mirror)
 {
     nacre_status status = open_part(t);
-    if (status == NACRE_OK && t->offset < t->file->bytes)
+    const bool ours = status == NACRE_OK;
+    if (ours && t->offset < t->file->bytes)
         status = strstr(mirror, "://") ? download(t, mirror) : copy_from_folder(t, mirror);
     nacre_status closed = close_part(t);
     if (status == NACRE_OK) status = closed;
+    if (ours && status != NACRE_OK && size_of(t->part) == 0) unlink(t->part); /* nothing came, so nothing stays */
     return status == NACRE_OK ? finish(t) : status;
 }
 
