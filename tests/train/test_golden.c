@@ -156,6 +156,23 @@ static nacre_tensor *cnn(nacre_scope s, nacre_tensor *x)
     return nacre_linear(nacre_in(s, "fc"), x, 4, NULL);
 }
 
+static nacre_tensor *transformer(nacre_scope s, nacre_tensor *tokens)
+{
+    enum { VOCABULARY = 11, LENGTH = 8, WIDTH = 16 };
+    const nacre_init normal = {NACRE_INIT_NORMAL, 0, 1};
+    nacre_tensor *x = nacre_embedding(nacre_in(s, "token"), tokens, VOCABULARY, WIDTH);
+    x = nacre_add(x, nacre_parameter(nacre_in(s, "position"), "weight", NACRE_SHAPE(LENGTH, WIDTH), normal));
+    nacre_tensor *h = nacre_layer_norm(nacre_in(s, "norm1"), x, 1, NULL);
+    const nacre_attention_options causal = {.causal = true};
+    x = nacre_add(x, nacre_multi_head_attention(nacre_in(s, "attention"), h, 2, &causal));
+    h = nacre_layer_norm(nacre_in(s, "norm2"), x, 1, NULL);
+    h = nacre_gelu(nacre_linear(nacre_in(s, "up"), h, 4 * WIDTH, NULL));
+    x = nacre_add(x, nacre_linear(nacre_in(s, "down"), h, WIDTH, NULL));
+    x = nacre_layer_norm(nacre_in(s, "norm"), x, 1, NULL);
+    x = nacre_linear(nacre_in(s, "head"), x, VOCABULARY, &(nacre_linear_options){.no_bias = true});
+    return nacre_reshape(x, NACRE_SHAPE(-1, VOCABULARY));
+}
+
 /* ---- training ---- */
 
 enum { STEPS = 20 };
@@ -311,11 +328,17 @@ static void train_cnn(void)
     train_everywhere("cnn", cnn);
 }
 
+static void train_transformer(void)
+{
+    train_everywhere("transformer", transformer);
+}
+
 int main(void)
 {
     NC_RUN(optimizers);
     NC_RUN(schedules);
     NC_RUN(train_mlp);
     NC_RUN(train_cnn);
+    NC_RUN(train_transformer);
     return nc_report();
 }
