@@ -107,6 +107,15 @@ static nacre_tensor *build_layer(const golden *g, nacre_tensor *x)
     if (starts_with(text, "rnn")) return nacre_rnn(scope, x, option(text, "hidden"), &recurrent);
     if (starts_with(text, "lstm")) return nacre_lstm(scope, x, option(text, "hidden"), &recurrent);
     if (starts_with(text, "gru")) return nacre_gru(scope, x, option(text, "hidden"), &recurrent);
+    nacre_conv_layer_options conv = {.stride = option(text, "stride"),
+                                     .padding = option(text, "padding"),
+                                     .output_padding = option(text, "output_padding"),
+                                     .dilation = option(text, "dilation"),
+                                     .groups = option(text, "groups"),
+                                     .no_bias = option(text, "no_bias") != 0};
+    const int64_t channels = option(text, "channels"), kernel = option(text, "kernel");
+    if (starts_with(text, "conv_transpose")) return nacre_conv_transpose(scope, x, channels, kernel, &conv);
+    if (starts_with(text, "conv")) return nacre_conv3d(scope, x, channels, kernel, &conv);
     if (starts_with(text, "attention")) {
         nacre_attention_options attention = {.causal = option(text, "causal") != 0};
         return nacre_multi_head_attention(scope, x, option(text, "heads"), &attention);

@@ -131,6 +131,12 @@ def layers():
         ("lstm hidden=4 no_bias=1", Recurrent(nn.LSTM, 3, 4, 1, False, False), "3x5x3"),
         ("attention heads=2", SelfAttention(8, 2), "2x5x8"),
         ("attention heads=4 causal=1", SelfAttention(8, 4, True), "2x5x8"),
+        ("conv_transpose channels=4 kernel=4 stride=2 padding=1", nn.ConvTranspose1d(3, 4, 4, 2, 1), "2x3x5"),
+        ("conv_transpose channels=6 kernel=3 stride=2 padding=1 output_padding=1 groups=2",
+         nn.ConvTranspose2d(4, 6, 3, 2, 1, 1, 2), "2x4x3x4"),
+        ("conv_transpose channels=2 kernel=3 dilation=2 no_bias=1",
+         nn.ConvTranspose2d(3, 2, 3, dilation=2, bias=False), "1x3x4x3"),
+        ("conv channels=4 kernel=3 stride=2 dilation=2 padding=1", nn.Conv3d(2, 4, 3, 2, 1, 2), "1x2x5x6x5"),
     )):
         rng = np.random.default_rng(i)
         layer = layer.float().double()
