@@ -5,7 +5,7 @@
 
 enum { STEP_LIMIT = 200000, DEPTH_LIMIT = 32 };
 
-/* ---- calls of blocks -------------------------------------------------------------------------------------------- */
+/* ---- calls of blocks ---- */
 
 static nacre_status execute(nc_frame *f, const nc_statement *list);
 
@@ -92,7 +92,7 @@ static nacre_status call_block(nc_frame *f, const nc_statement *call, const nc_s
     return status;
 }
 
-/* ---- calls by name ---------------------------------------------------------------------------------------------- */
+/* ---- calls by name ---- */
 
 static const nc_statement *find_block(const nacre_text *text, const char *name)
 {
@@ -132,7 +132,7 @@ static nacre_status execute_call(nc_frame *f, const nc_statement *call)
     return fail_unknown_call(f, call);
 }
 
-/* ---- declarations ----------------------------------------------------------------------------------------------- */
+/* ---- declarations ---- */
 
 static nacre_status evaluate_shape(const nc_frame *f, const nc_statement *declaration, nacre_shape *shape)
 {
@@ -214,7 +214,7 @@ static nacre_status make_input(nc_frame *f, const nc_statement *input, nacre_ten
 
 static nacre_status execute_input(nc_frame *f, const nc_statement *input)
 {
-    if (!f->is_model) return NC_FAIL(f, input->line, "inputs belong into the model; a block has parameters");
+    if (!f->is_model) return NC_FAIL(f, input->line, "inputs stand in the model; a block has parameters");
     nacre_tensor *tensor = NULL;
     nacre_status status = f->b->options->inputs ? take_input(f, input, &tensor) : make_input(f, input, &tensor);
     f->b->inputs++;
@@ -281,7 +281,7 @@ static nacre_status execute_constant(nc_frame *f, const nc_statement *constant)
     return nc_set_variable(f, constant->name, (nc_value){.kind = NC_VALUE_TENSOR, .tensor = tensor});
 }
 
-/* ---- statements ------------------------------------------------------------------------------------------------- */
+/* ---- statements ---- */
 
 static nacre_status execute_let(nc_frame *f, const nc_statement *let)
 {
@@ -353,7 +353,7 @@ static nacre_status execute(nc_frame *f, const nc_statement *list)
     return status;
 }
 
-/* ---- models ----------------------------------------------------------------------------------------------------- */
+/* ---- models ---- */
 
 static nacre_status pass_settings(nc_frame *f, const nc_statement *model, const nacre_setting *settings)
 {

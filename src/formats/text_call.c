@@ -36,7 +36,7 @@ static nacre_status take_place(const nc_frame *f, const nc_statement *call, cons
     return fresh->path ? NACRE_OK : NACRE_ERROR_MEMORY;
 }
 
-/* ---- calls of layers and operations ----------------------------------------------------------------------------- */
+/* ---- schemas ---- */
 
 /* What the two have in common. */
 typedef struct callable {
@@ -173,39 +173,46 @@ static nacre_status fail_attribute(const binding *b, const nacre_attribute *attr
                    v->kind == NC_VALUE_TEXT ? v->text : number);
 }
 
+static nacre_status check_length(const binding *b, const nacre_attribute *attribute, const nc_expr *expr, int length)
+{
+    if (length <= attribute->limit) return NACRE_OK;
+    return NC_FAIL(b->f, expr->line, "%s: '%s' takes at most %d numbers, got %d", b->to.name, attribute->name,
+                   attribute->limit, length);
+}
+
+/* A list that stands here: its literals may use all 64 bits. */
+static nacre_status set_literal_ints(binding *b, const nacre_attribute *attribute, const nc_expr *expr, int64_t *words)
+{
+    int length = 0;
+    for (const nc_expr *item = expr->first; item; item = item->next) length++;
+    nacre_status status = check_length(b, attribute, expr, length);
+    words[0] = status == NACRE_OK ? length : 0;
+    for (const nc_expr *item = expr->first; item && status == NACRE_OK; item = item->next)
+        status = nc_evaluate_whole(b->f, item, ++words);
+    return status;
+}
+
+/* A list under a name; one number is a list of one. */
 static nacre_status set_ints(binding *b, const nacre_attribute *attribute, const nc_expr *expr, int64_t *words)
 {
-    nc_value v = {.kind = NC_VALUE_LIST};
-    if (expr->kind != NC_EXPR_LIST) {
-        nacre_status status = nc_evaluate(b->f, expr, &v);
-        if (status != NACRE_OK) return status;
-        if (v.kind == NC_VALUE_NUMBER) { /* one number is a list of one */
-            words[0] = 1;
-            return nc_evaluate_whole(b->f, expr, &words[1]);
-        }
-        if (v.kind != NC_VALUE_LIST) return fail_attribute(b, attribute, expr, &v);
+    if (expr->kind == NC_EXPR_LIST) return set_literal_ints(b, attribute, expr, words);
+    nc_value v;
+    nacre_status status = nc_evaluate(b->f, expr, &v);
+    if (status != NACRE_OK) return status;
+    if (v.kind == NC_VALUE_NUMBER) {
+        words[0] = 1;
+        return nc_evaluate_whole(b->f, expr, &words[1]);
     }
-    int length = v.length;
-    if (expr->kind == NC_EXPR_LIST)
-        for (const nc_expr *item = expr->first; item; item = item->next) length++;
-    if (length > attribute->limit)
-        return NC_FAIL(b->f, expr->line, "%s: '%s' takes at most %d numbers, got %d", b->to.name, attribute->name,
-                       attribute->limit, length);
-    words[0] = length;
-    const nc_expr *item = expr->kind == NC_EXPR_LIST ? expr->first : NULL;
-    for (int i = 0; i < length; i++) {
-        nacre_status status = NACRE_OK;
-        if (item) {
-            status = nc_evaluate_whole(b->f, item, &words[1 + i]);
-            item = item->next;
-        } else if (!nc_is_whole(v.list[i])) {
-            status = fail_attribute(b, attribute, expr, &v);
-        } else {
+    if (v.kind != NC_VALUE_LIST) return fail_attribute(b, attribute, expr, &v);
+    status = check_length(b, attribute, expr, v.length);
+    words[0] = status == NACRE_OK ? v.length : 0;
+    for (int i = 0; i < v.length && status == NACRE_OK; i++) {
+        if (nc_is_whole(v.list[i]))
             words[1 + i] = (int64_t)v.list[i];
-        }
-        if (status != NACRE_OK) return status;
+        else
+            status = fail_attribute(b, attribute, expr, &v);
     }
-    return NACRE_OK;
+    return status;
 }
 
 /* ENUM and DTYPE: the bare word, or a text. */

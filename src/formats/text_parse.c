@@ -141,9 +141,9 @@ static nc_expr *parse_primary(parser *p)
     return NULL;
 }
 
-/* Operators by how tightly they bind. "not" and "-" before a value stand between the comparisons and the powers. */
+/* Operators from the loosest level to the tightest; `not` and `-` stand before what they change. */
 typedef struct level {
-    const char *operators[7];
+    const char *signs[7];
     bool is_prefix;
 } level;
 static const level LEVELS[] = {{{"or"}, false},     {{"and"}, false},
@@ -152,10 +152,10 @@ static const level LEVELS[] = {{{"or"}, false},     {{"and"}, false},
                                {{"-"}, true},       {{"^"}, false}};
 enum { LEVEL_COUNT = sizeof LEVELS / sizeof *LEVELS };
 
-static const char *operator_here(const parser *p, const level *at)
+static const char *sign_here(const parser *p, const level *at)
 {
-    for (int i = 0; i < 7 && at->operators[i]; i++)
-        if (at_symbol(p, at->operators[i]) || at_word(p, at->operators[i])) return at->operators[i];
+    for (int i = 0; i < 7 && at->signs[i]; i++)
+        if (at_symbol(p, at->signs[i]) || at_word(p, at->signs[i])) return at->signs[i];
     return NULL;
 }
 
@@ -163,15 +163,15 @@ static nc_expr *parse_level(parser *p, int index)
 {
     if (index == LEVEL_COUNT) return parse_primary(p);
     const level *at = &LEVELS[index];
-    const char *operator= operator_here(p, at);
+    const char *sign = sign_here(p, at);
     if (at->is_prefix) {
-        if (!operator) return parse_level(p, index + 1);
-        nc_expr *expr = new_expr(p, NC_EXPR_UNARY, operator);
+        if (!sign) return parse_level(p, index + 1);
+        nc_expr *expr = new_expr(p, NC_EXPR_UNARY, sign);
         return expr && advance(p) && (expr->first = parse_level(p, index + 1)) ? expr : NULL;
     }
     nc_expr *left = parse_level(p, index + 1);
-    while (left && (operator= operator_here(p, at))) {
-        nc_expr *expr = new_expr(p, NC_EXPR_BINARY, operator);
+    while (left && (sign = sign_here(p, at))) {
+        nc_expr *expr = new_expr(p, NC_EXPR_BINARY, sign);
         if (!expr || !advance(p)) return NULL;
         expr->first = left;
         if (!(expr->second = parse_level(p, index + 1))) return NULL;

@@ -60,7 +60,7 @@ static nacre_status fail_unknown_name(const nc_frame *f, int line, const char *n
     return NC_FAIL(f, line, "there is no '%.100s' here", name);
 }
 
-/* ---- expressions ------------------------------------------------------------------------------------------------ */
+/* ---- expressions ---- */
 
 nacre_status nc_evaluate_number(const nc_frame *f, const nc_expr *expr, double *number)
 {
@@ -115,26 +115,24 @@ static nacre_status evaluate_unary(const nc_frame *f, const nc_expr *expr, nc_va
     return status;
 }
 
-static bool compare(const char *operator, double a, double b)
+static bool compare(const char *sign, double a, double b)
 {
-    switch (operator[0]) {
-    case '=': return a == b;
-    case '!': return a != b;
-    case '<': return operator[1] ? a <= b : a<b;
-    default: return operator[1] ? a >= b : a> b;
-    }
+    if (sign[0] == '=') return a == b;
+    if (sign[0] == '!') return a != b;
+    if (sign[1] == '=' && a == b) return true;
+    return sign[0] == '<' ? a < b : a > b;
 }
 
-static double calculate(const char *operator, double a, double b)
+static double calculate(const char *sign, double a, double b)
 {
-    switch (operator[0]) {
+    switch (sign[0]) {
     case '+': return a + b;
     case '-': return a - b;
     case '*': return a * b;
-    case '/': return operator[1] ? floor(a / b) : a / b;
+    case '/': return sign[1] ? floor(a / b) : a / b;
     case '%': return a - b * floor(a / b);
     case '^': return pow(a, b);
-    default: return compare(operator, a, b);
+    default: return compare(sign, a, b);
     }
 }
 
@@ -212,7 +210,7 @@ nacre_status nc_evaluate(const nc_frame *f, const nc_expr *expr, nc_value *resul
     return NACRE_ERROR_STATE;
 }
 
-/* ---- paths ------------------------------------------------------------------------------------------------------ */
+/* ---- paths ---- */
 
 const char *nc_evaluate_path(const nc_frame *f, const nc_expr *path)
 {
