@@ -49,6 +49,9 @@
     X(nc_adaptive_avg_pool_backward_kernel_##isa)                                                                      \
     X(nc_transpose_kernel_##isa)                                                                                       \
     X(nc_dropout_kernel_##isa)                                                                                         \
+    X(nc_take_kernel_##isa)                                                                                            \
+    X(nc_embedding_kernel_##isa)                                                                                       \
+    X(nc_take_backward_kernel_##isa)                                                                                   \
     X(nc_elementwise_kernel_fused_##isa)                                                                               \
     NC_ELEMENTWISE_TABLE(ELEMENTWISE, X, isa)
 
