@@ -7,6 +7,9 @@
 #define EACH_KERNEL(X, isa)                                                                                            \
     X(nc_matmul_kernel_f32_##isa)                                                                                      \
     X(nc_matmul_kernel_f64_##isa)                                                                                      \
+    X(nc_conv_winograd_kernel_##isa)                                                                                   \
+    X(nc_conv_backward_data_winograd_kernel_##isa)                                                                     \
+    X(nc_conv_backward_weight_winograd_kernel_##isa)                                                                   \
     X(nc_conv_kernel_##isa)                                                                                            \
     X(nc_conv_backward_data_kernel_##isa)                                                                              \
     X(nc_conv_backward_weight_kernel_##isa)                                                                            \

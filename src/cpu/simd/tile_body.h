@@ -53,7 +53,16 @@ NC_ALWAYS_INLINE void run(const nc_tile *tile, int order, int rows, int vectors)
 {
     const int64_t a_row = order == NC_TILE_ROWS_CONTIGUOUS ? 1 : tile->a_row;
     const int64_t a_step = order == NC_TILE_ROWS_CONTIGUOUS ? tile->a_step : 1;
+    const bool plain =
+        tile->columns == vectors * LANES && !tile->row_bias && !tile->column_bias && !tile->residual && !tile->relu;
     VECTOR sums[NC_TILE_ROWS][NC_TILE_VECTORS] = {0};
+    if (plain && tile->accumulate) {
+        NC_UNROLL
+        for (int i = 0; i < rows; i++) {
+            NC_UNROLL
+            for (int v = 0; v < vectors; v++) sums[i][v] = LOAD((const REAL *)tile->c + i * tile->c_row + v * LANES);
+        }
+    }
     for (int64_t t = 0; t < tile->tap_count; t++) {
         const REAL *a[GROUPS];
         const REAL *b = (const REAL *)tile->b + tile->taps[t].b;
@@ -65,6 +74,14 @@ NC_ALWAYS_INLINE void run(const nc_tile *tile, int order, int rows, int vectors)
             for (int g = 0; g < GROUPS; g++) a[g] += a_step;
             b += tile->b_step;
         }
+    }
+    if (plain) {
+        NC_UNROLL
+        for (int i = 0; i < rows; i++) {
+            NC_UNROLL
+            for (int v = 0; v < vectors; v++) STORE((REAL *)tile->c + i * tile->c_row + v * LANES, sums[i][v]);
+        }
+        return;
     }
     VECTOR results[NC_TILE_ROWS * NC_TILE_VECTORS];
     NC_UNROLL

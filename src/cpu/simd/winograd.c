@@ -1,0 +1,544 @@
+/* cpu/simd/winograd.c - 3x3 convolutions of stride 1 with a quarter of the multiplications.
+ *
+ * Four by four outputs of a channel pair are  A' [ (G w G') . (B' x B) ] A  with a 6x6 patch x (Winograd; Lavin and
+ * Gray, "Fast algorithms for convolutional neural networks", 2016: F(4x4, 3x3)). So a convolution becomes, for each of
+ * 36 places of the transformed patch, one matrix product [tiles x inputs] [inputs x outputs], done with register tiles
+ * on as many tiles as fit into the second-level cache.
+ *
+ * The product is bilinear, so its adjoints use the same matrices: the gradient of x is a convolution with the mirrored
+ * weights, and the gradient of w is  G' [ sum over tiles of (A dy A') . (B' x B) ] G.
+ *
+ * The matrices follow from the points at which polynomials are multiplied (Toom and Cook): here 0, P, -P, Q, -Q and
+ * infinity. The usual 1 and 2 lose almost a decimal digit against the direct sum; 3/4 and 3/2, found by trying a grid
+ * of pairs on random data, lose a third of a digit. */
+#include "cpu/conv.h"
+#include "cpu/share.h"
+#include "cpu/simd/tile.h"
+
+enum {
+    OUT = 4,  /* outputs of a tile along an axis */
+    SIDE = 6, /* inputs of a tile along an axis */
+    PLACES = SIDE * SIDE,
+    PANEL = NC_TILE_COLUMNS,
+    PAD = NC_LANES,      /* floats between tiles, so that their rows do not meet in one set of the cache */
+    LEAST_CHANNELS = 12, /* of either side; with fewer the transforms cost more than they save */
+    LEAST_TILES = 32,
+#ifdef NACRE_STRESS
+    CHUNK_FLOATS = 1 << 12,
+    MAX_SLOTS = 3,
+#else
+    CHUNK_FLOATS = 1 << 17, /* of transformed tiles: half of a 1 MB cache */
+    MAX_SLOTS = 16,
+#endif
+    SLOT_FLOATS = 1 << 18, /* most of one private copy of the transformed weights' gradient */
+};
+
+/* ---- the matrices, one line at a time ------------------------------------------------------------------------------
+ */
+
+#define P  0.75f
+#define Q  1.5f
+#define P2 (P * P)
+#define Q2 (Q * Q)
+/* One over the product of a point's distances from the others. */
+#define SCALE_0 (1 / (P2 * Q2))
+#define SCALE_P (1 / (2 * P2 * (P2 - Q2)))
+#define SCALE_Q (1 / (2 * Q2 * (Q2 - P2)))
+
+/* B' d */
+NC_ALWAYS_INLINE void transform_input(const nc_vec d[SIDE], nc_vec v[SIDE])
+{
+    const nc_vec a = nc_fma(d[2], nc_splat(-Q2), d[4]), b = nc_fma(d[1], nc_splat(-Q2), d[3]);
+    const nc_vec c = nc_fma(d[2], nc_splat(-P2), d[4]), e = nc_fma(d[1], nc_splat(-P2), d[3]);
+    v[0] = nc_fma(d[0], nc_splat(P2 * Q2), nc_fma(d[2], nc_splat(-P2 - Q2), d[4]));
+    v[1] = nc_fma(b, nc_splat(P), a);
+    v[2] = nc_fma(b, nc_splat(-P), a);
+    v[3] = nc_fma(e, nc_splat(Q), c);
+    v[4] = nc_fma(e, nc_splat(-Q), c);
+    v[5] = nc_fma(d[1], nc_splat(P2 * Q2), nc_fma(d[3], nc_splat(-P2 - Q2), d[5]));
+}
+
+/* A' m */
+NC_ALWAYS_INLINE void transform_output(const nc_vec m[SIDE], nc_vec y[OUT])
+{
+    const nc_vec a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], d = m[3] - m[4];
+    y[0] = m[0] + a + c;
+    y[1] = nc_fma(d, nc_splat(Q), b * P);
+    y[2] = nc_fma(c, nc_splat(Q2), a * P2);
+    y[3] = nc_fma(d, nc_splat(Q2 * Q), nc_fma(b, nc_splat(P2 * P), m[5]));
+}
+
+/* A e: the adjoint of transform_output. */
+NC_ALWAYS_INLINE void transform_gradient(const nc_vec e[OUT], nc_vec m[SIDE])
+{
+    const nc_vec a = nc_fma(e[2], nc_splat(P2), e[0]), b = nc_fma(e[3], nc_splat(P2 * P), e[1] * P);
+    const nc_vec c = nc_fma(e[2], nc_splat(Q2), e[0]), d = nc_fma(e[3], nc_splat(Q2 * Q), e[1] * Q);
+    m[0] = e[0];
+    m[1] = a + b;
+    m[2] = a - b;
+    m[3] = c + d;
+    m[4] = c - d;
+    m[5] = e[3];
+}
+
+/* G w */
+NC_ALWAYS_INLINE void transform_weights(const nc_vec w[3], nc_vec u[SIDE])
+{
+    const nc_vec a = nc_fma(w[2], nc_splat(P2 * SCALE_P), w[0] * SCALE_P), b = w[1] * (P * SCALE_P);
+    const nc_vec c = nc_fma(w[2], nc_splat(Q2 * SCALE_Q), w[0] * SCALE_Q), d = w[1] * (Q * SCALE_Q);
+    u[0] = w[0] * SCALE_0;
+    u[1] = a + b;
+    u[2] = a - b;
+    u[3] = c + d;
+    u[4] = c - d;
+    u[5] = w[2];
+}
+
+/* G' m: the adjoint of transform_weights. */
+NC_ALWAYS_INLINE void restore_weights(const nc_vec m[SIDE], nc_vec w[3])
+{
+    const nc_vec a = (m[1] + m[2]) * SCALE_P, b = (m[1] - m[2]) * SCALE_P;
+    const nc_vec c = (m[3] + m[4]) * SCALE_Q, d = (m[3] - m[4]) * SCALE_Q;
+    w[0] = nc_fma(m[0], nc_splat(SCALE_0), a + c);
+    w[1] = nc_fma(d, nc_splat(Q), b * P);
+    w[2] = nc_fma(c, nc_splat(Q2), nc_fma(a, nc_splat(P2), m[5]));
+}
+
+/* Applies a transform to the columns and then to the rows of a square: [from][from] -> [to][to]. */
+#define TWO_SIDED(name, line, from, to)                                                                                \
+    NC_ALWAYS_INLINE void name(nc_vec in[from][from], nc_vec out[to][to])                                              \
+    {                                                                                                                  \
+        nc_vec half[to][from];                                                                                         \
+        NC_UNROLL                                                                                                      \
+        for (int j = 0; j < from; j++) {                                                                               \
+            nc_vec column[from], transformed[to];                                                                      \
+            NC_UNROLL                                                                                                  \
+            for (int i = 0; i < from; i++) column[i] = in[i][j];                                                       \
+            line(column, transformed);                                                                                 \
+            NC_UNROLL                                                                                                  \
+            for (int i = 0; i < to; i++) half[i][j] = transformed[i];                                                  \
+        }                                                                                                              \
+        NC_UNROLL                                                                                                      \
+        for (int i = 0; i < to; i++) line(half[i], out[i]);                                                            \
+    }
+TWO_SIDED(square_of_input, transform_input, SIDE, SIDE)
+TWO_SIDED(square_of_output, transform_output, SIDE, OUT)
+TWO_SIDED(square_of_gradient, transform_gradient, OUT, SIDE)
+TWO_SIDED(square_of_weights, transform_weights, 3, SIDE)
+TWO_SIDED(square_of_restored, restore_weights, SIDE, 3)
+
+/* ---- tiles of an image ---------------------------------------------------------------------------------------------
+ */
+
+typedef struct side {                        /* of one side of the convolution */
+    int64_t height, width, channels, padded; /* channels rounded up to whole vectors */
+    int64_t stride;                          /* floats from one transformed tile to the next */
+} side;
+
+typedef struct winograd {
+    side in, out;
+    int64_t pad[2];
+    int64_t batch, tile_rows, tile_columns, tiles; /* of all images */
+    int64_t chunk, chunks;                         /* tiles worked on at a time */
+    const float *x, *dy, *w;
+    float *y;
+    bool mirrored; /* weights are w[in][out] and upside down: the gradient of the input */
+    const nc_conv_epilogue *epilogue;
+    float *weights; /* [place][panel of outputs][input][PANEL] */
+    float *scratch; /* for each thread: transformed inputs, then products or gradients */
+    int64_t slots;  /* private copies; depends on the sizes alone */
+    float *sums;    /* [slot][place][input][padded outputs] */
+    float *dw;
+} winograd;
+
+static side side_of(int64_t height, int64_t width, int64_t channels)
+{
+    side s = {.height = height, .width = width, .channels = channels, .padded = nc_round_up(channels, PANEL)};
+    s.stride = PLACES * s.padded + PAD;
+    return s;
+}
+
+static void place_tiles(winograd *g)
+{
+    g->tile_rows = nc_ceil_div(g->out.height, OUT);
+    g->tile_columns = nc_ceil_div(g->out.width, OUT);
+    g->tiles = g->batch * g->tile_rows * g->tile_columns;
+    const int64_t fit = CHUNK_FLOATS / (g->in.stride + g->out.stride);
+    g->chunk = nc_least(nc_most(fit / NC_TILE_ROWS, 1) * NC_TILE_ROWS, nc_most(g->tiles, 1));
+    g->chunks = nc_ceil_div(g->tiles, g->chunk);
+}
+
+static winograd forward_of(const nc_conv *conv)
+{
+    winograd g = {.in = side_of(conv->in[0], conv->in[1], conv->in_channels),
+                  .out = side_of(conv->out[0], conv->out[1], conv->out_channels),
+                  .pad = {conv->pad[0], conv->pad[1]},
+                  .batch = conv->batch};
+    place_tiles(&g);
+    return g;
+}
+
+static winograd backward_data_of(const nc_conv *conv)
+{
+    winograd g = {.in = side_of(conv->out[0], conv->out[1], conv->out_channels),
+                  .out = side_of(conv->in[0], conv->in[1], conv->in_channels),
+                  .pad = {2 - conv->pad[0], 2 - conv->pad[1]},
+                  .batch = conv->batch,
+                  .mirrored = true};
+    place_tiles(&g);
+    return g;
+}
+
+static int64_t thread_floats(const winograd *g)
+{
+    return g->chunk * (g->in.stride + g->out.stride);
+}
+
+/* Where tile `index` begins: image, first output row and column. */
+typedef struct place {
+    int64_t image, row, column;
+} place;
+
+static place place_of(const winograd *g, int64_t index)
+{
+    const int64_t within = index % (g->tile_rows * g->tile_columns);
+    return (place){.image = index / (g->tile_rows * g->tile_columns),
+                   .row = within / g->tile_columns * OUT,
+                   .column = within % g->tile_columns * OUT};
+}
+
+/* Loads up to size x size pixels from (row, column) on, zero outside the image, `lanes` channels from `image` on. */
+NC_ALWAYS_INLINE void load_square(const side *s, const float *image, int64_t row, int64_t column, int64_t lanes,
+                                  int size, nc_vec *square)
+{
+    const bool inside = row >= 0 && column >= 0 && row + size <= s->height && column + size <= s->width;
+    if (inside && lanes == NC_LANES) {
+        const float *from = image + (row * s->width + column) * s->channels;
+        NC_UNROLL
+        for (int i = 0; i < size; i++) {
+            NC_UNROLL
+            for (int j = 0; j < size; j++) square[i * size + j] = nc_load(from + (i * s->width + j) * s->channels);
+        }
+        return;
+    }
+    for (int i = 0; i < size; i++)
+        for (int j = 0; j < size; j++) {
+            const bool there = row + i >= 0 && row + i < s->height && column + j >= 0 && column + j < s->width;
+            const float *from = image + ((row + i) * s->width + column + j) * s->channels;
+            square[i * size + j] = there ? nc_load_some(from, lanes) : (nc_vec){0};
+        }
+}
+
+/* Patch of tile `index`, transformed: to[place][channel]. */
+static void load_patch(const winograd *g, int64_t index, float *to)
+{
+    const place at = place_of(g, index);
+    const float *image = g->x + at.image * g->in.height * g->in.width * g->in.channels;
+    for (int64_t c = 0; c < g->in.padded; c += NC_LANES) {
+        nc_vec patch[SIDE][SIDE], transformed[SIDE][SIDE];
+        const int64_t lanes = nc_most(nc_least(g->in.channels - c, NC_LANES), 0);
+        load_square(&g->in, image + c, at.row - g->pad[0], at.column - g->pad[1], lanes, SIDE, &patch[0][0]);
+        square_of_input(patch, transformed);
+        NC_UNROLL
+        for (int p = 0; p < PLACES; p++) nc_store(to + p * g->in.padded + c, transformed[p / SIDE][p % SIDE]);
+    }
+}
+
+/* ---- forward and gradient of the input ------------------------------------------------------------------------------
+ */
+
+/* Up to a vector of outputs of one input channel: their nine weights become 36. */
+static void pack_weights(void *user, int64_t index, int thread)
+{
+    (void)thread;
+    const winograd *g = user;
+    const int64_t panels = g->out.padded / PANEL, panel = index, size = g->in.channels * PANEL;
+    for (int64_t c = 0; c < g->in.channels; c++)
+        for (int64_t v = 0; v < PANEL; v += NC_LANES) {
+            float lanes[9][NC_LANES] = {{0}};
+            for (int64_t i = 0; i < NC_LANES && panel * PANEL + v + i < g->out.channels; i++) {
+                const int64_t o = panel * PANEL + v + i;
+                const float *w = g->w + 9 * (g->mirrored ? c * g->out.channels + o : o * g->in.channels + c);
+                for (int t = 0; t < 9; t++) lanes[t][i] = w[g->mirrored ? 8 - t : t];
+            }
+            nc_vec taps[3][3], transformed[SIDE][SIDE];
+            for (int t = 0; t < 9; t++) taps[t / 3][t % 3] = nc_load(lanes[t]);
+            square_of_weights(taps, transformed);
+            for (int p = 0; p < PLACES; p++)
+                nc_store(g->weights + (p * panels + panel) * size + c * PANEL + v, transformed[p / SIDE][p % SIDE]);
+        }
+}
+
+/* products[tile][place][output] = patches[tile][place][input] weights[place][input][output] */
+static void multiply(const winograd *g, int64_t tiles, const float *patches, float *products)
+{
+    const nc_tap origin = {0, 0};
+    const int64_t panels = g->out.padded / PANEL, parts = nc_ceil_div(tiles, NC_TILE_ROWS);
+    nc_tile tile = {.a_row = g->in.stride,
+                    .a_step = 1,
+                    .b_step = PANEL,
+                    .taps = &origin,
+                    .tap_count = 1,
+                    .steps = g->in.channels,
+                    .c_row = g->out.stride,
+                    .columns = PANEL};
+    for (int64_t p = 0; p < PLACES; p++)
+        for (int64_t panel = 0; panel < panels; panel++)
+            for (int64_t part = 0; part < parts; part++) {
+                const nc_range rows = nc_share(tiles, 1, parts, part);
+                tile.a = patches + rows.begin * g->in.stride + p * g->in.padded;
+                tile.b = g->weights + (p * panels + panel) * g->in.channels * PANEL;
+                tile.c = products + rows.begin * g->out.stride + p * g->out.padded + panel * PANEL;
+                nc_isa(nc_tiles_f32)[NC_TILE_STEPS_CONTIGUOUS][rows.end - rows.begin - 1][NC_TILE_VECTORS - 1](&tile);
+            }
+}
+
+static void store_tile(const winograd *g, int64_t index, const float *products)
+{
+    const place at = place_of(g, index);
+    const int64_t rows = nc_least(g->out.height - at.row, OUT), columns = nc_least(g->out.width - at.column, OUT);
+    const nc_conv_epilogue none = {0}, *epilogue = g->epilogue ? g->epilogue : &none;
+    for (int64_t c = 0; c < g->out.channels; c += NC_LANES) {
+        nc_vec sums[SIDE][SIDE], y[OUT][OUT];
+        const int64_t lanes = nc_least(g->out.channels - c, NC_LANES);
+        NC_UNROLL
+        for (int p = 0; p < PLACES; p++) sums[p / SIDE][p % SIDE] = nc_load(products + p * g->out.padded + c);
+        square_of_output(sums, y);
+        const nc_vec bias = epilogue->bias ? nc_load_some(epilogue->bias + c, lanes) : (nc_vec){0};
+        const int64_t to = ((at.image * g->out.height + at.row) * g->out.width + at.column) * g->out.channels + c;
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < columns; j++) {
+                const int64_t offset = to + (i * g->out.width + j) * g->out.channels;
+                nc_vec value = y[i][j] + bias;
+                if (epilogue->residual) value += nc_load_some(epilogue->residual + offset, lanes);
+                if (epilogue->relu) value = nc_max((nc_vec){0}, value);
+                if (lanes == NC_LANES)
+                    nc_store(g->y + offset, value);
+                else
+                    nc_store_some(g->y + offset, value, lanes);
+            }
+    }
+}
+
+static void run_chunk(void *user, int64_t index, int thread)
+{
+    const winograd *g = user;
+    const int64_t first = index * g->chunk, tiles = nc_least(g->tiles - first, g->chunk);
+    float *patches = g->scratch + thread * thread_floats(g), *products = patches + g->chunk * g->in.stride;
+    for (int64_t t = 0; t < tiles; t++) load_patch(g, first + t, patches + t * g->in.stride);
+    multiply(g, tiles, patches, products);
+    for (int64_t t = 0; t < tiles; t++) store_tile(g, first + t, products + t * g->out.stride);
+}
+
+static size_t convolution_bytes(const winograd *g, int threads)
+{
+    return sizeof(float) * (size_t)(PLACES * g->in.channels * g->out.padded + threads * thread_floats(g));
+}
+
+static void convolve(winograd *g, void *workspace, nacre_team *team)
+{
+    g->weights = workspace;
+    g->scratch = g->weights + PLACES * g->in.channels * g->out.padded;
+    nacre_parallel(team, g->out.padded / PANEL, pack_weights, g);
+    nacre_parallel(team, g->chunks, run_chunk, g);
+}
+
+/* ---- gradient of the weights ----------------------------------------------------------------------------------------
+ */
+
+static winograd backward_weights_of(const nc_conv *conv)
+{
+    winograd g = forward_of(conv);
+    g.slots = nc_least(g.chunks, MAX_SLOTS);
+    return g;
+}
+
+static int64_t slot_floats(const winograd *g)
+{
+    return PLACES * g->in.channels * g->out.padded;
+}
+
+static void load_gradient(const winograd *g, int64_t index, float *to)
+{
+    const place at = place_of(g, index);
+    const float *image = g->dy + at.image * g->out.height * g->out.width * g->out.channels;
+    for (int64_t c = 0; c < g->out.padded; c += NC_LANES) {
+        nc_vec square[OUT][OUT], transformed[SIDE][SIDE];
+        const int64_t lanes = nc_most(nc_least(g->out.channels - c, NC_LANES), 0);
+        load_square(&g->out, image + c, at.row, at.column, lanes, OUT, &square[0][0]);
+        square_of_gradient(square, transformed);
+        NC_UNROLL
+        for (int p = 0; p < PLACES; p++) nc_store(to + p * g->out.padded + c, transformed[p / SIDE][p % SIDE]);
+    }
+}
+
+/* sums[place][input][output] += over tiles of patches[tile][place][input] gradients[tile][place][output] */
+static void add_products(const winograd *g, int64_t tiles, const float *patches, const float *gradients, float *sums)
+{
+    const nc_tap origin = {0, 0};
+    const int64_t parts = nc_ceil_div(g->in.channels, NC_TILE_ROWS);
+    nc_tile tile = {.a_row = 1,
+                    .a_step = g->in.stride,
+                    .b_step = g->out.stride,
+                    .taps = &origin,
+                    .tap_count = 1,
+                    .steps = tiles,
+                    .c_row = g->out.padded,
+                    .columns = PANEL,
+                    .accumulate = true};
+    for (int64_t p = 0; p < PLACES; p++)
+        for (int64_t o = 0; o < g->out.padded; o += PANEL)
+            for (int64_t part = 0; part < parts; part++) {
+                const nc_range rows = nc_share(g->in.channels, 1, parts, part);
+                tile.a = patches + p * g->in.padded + rows.begin;
+                tile.b = gradients + p * g->out.padded + o;
+                tile.c = sums + (p * g->in.channels + rows.begin) * g->out.padded + o;
+                nc_isa(nc_tiles_f32)[NC_TILE_ROWS_CONTIGUOUS][rows.end - rows.begin - 1][NC_TILE_VECTORS - 1](&tile);
+            }
+}
+
+static void run_slot(void *user, int64_t slot, int thread)
+{
+    const winograd *g = user;
+    const nc_range chunks = nc_share(g->chunks, 1, g->slots, slot);
+    float *patches = g->scratch + thread * thread_floats(g), *gradients = patches + g->chunk * g->in.stride;
+    float *sums = g->sums + slot * slot_floats(g);
+    memset(sums, 0, (size_t)slot_floats(g) * sizeof *sums);
+    for (int64_t chunk = chunks.begin; chunk < chunks.end; chunk++) {
+        const int64_t first = chunk * g->chunk, tiles = nc_least(g->tiles - first, g->chunk);
+        for (int64_t t = 0; t < tiles; t++) {
+            load_patch(g, first + t, patches + t * g->in.stride);
+            load_gradient(g, first + t, gradients + t * g->out.stride);
+        }
+        add_products(g, tiles, patches, gradients, sums);
+    }
+}
+
+/* Adds up the slots of one input channel and goes back to nine weights. */
+static void restore_channel(void *user, int64_t c, int thread)
+{
+    (void)thread;
+    const winograd *g = user;
+    for (int64_t o = 0; o < g->out.channels; o += NC_LANES) {
+        nc_vec sums[SIDE][SIDE], w[3][3];
+        for (int p = 0; p < PLACES; p++) {
+            const float *from = g->sums + (p * g->in.channels + c) * g->out.padded + o;
+            nc_vec total = nc_load(from);
+            for (int64_t slot = 1; slot < g->slots; slot++) total += nc_load(from + slot * slot_floats(g));
+            sums[p / SIDE][p % SIDE] = total;
+        }
+        square_of_restored(sums, w);
+        for (int64_t i = 0; i < nc_least(g->out.channels - o, NC_LANES); i++)
+            for (int t = 0; t < 9; t++) g->dw[((o + i) * g->in.channels + c) * 9 + t] = w[t / 3][t % 3][i];
+    }
+}
+
+/* ---- as kernels
+ * ------------------------------------------------------------------------------------------------------ */
+
+static nc_conv_node read_node(const nacre_node_info *info)
+{
+    return nc_conv_node_read(info->op, info->attributes, info->inputs, info->input_count, &info->outputs[0]);
+}
+
+static nc_conv_node read_call(const nacre_call *call)
+{
+    return nc_conv_node_read(call->op, call->attributes, call->inputs, call->input_count, &call->outputs[0]);
+}
+
+static const char *refuse(const nacre_node_info *info)
+{
+    const char *reason = nc_conv_direct_refusal(info);
+    if (reason) return reason;
+    const nc_conv_node node = read_node(info);
+    const nc_conv conv = nc_conv_problem(&node);
+    for (int i = 0; i < 2; i++)
+        if (conv.kernel[i] != 3 || conv.stride[i] != 1 || conv.dilation[i] != 1)
+            return "takes a 3x3 kernel with stride and dilation 1 only";
+    if (conv.groups != 1) return "takes one group only";
+    if (conv.in_channels < LEAST_CHANNELS || conv.out_channels < LEAST_CHANNELS) return "too few channels";
+    return forward_of(&conv).tiles < LEAST_TILES ? "the images are too small" : NULL;
+}
+
+static const char *refuse_weights(const nacre_node_info *info)
+{
+    const char *reason = refuse(info);
+    if (reason) return reason;
+    const nc_conv_node node = read_node(info);
+    const nc_conv conv = nc_conv_problem(&node);
+    const winograd g = backward_weights_of(&conv);
+    return slot_floats(&g) > SLOT_FLOATS ? "too many channels" : NULL;
+}
+
+static size_t forward_workspace(const nacre_node_info *info)
+{
+    const nc_conv_node node = read_node(info);
+    const nc_conv conv = nc_conv_problem(&node);
+    const winograd g = forward_of(&conv);
+    return convolution_bytes(&g, info->threads);
+}
+
+static void run_forward(const nacre_call *call)
+{
+    const nc_conv_node node = read_call(call);
+    const nc_conv conv = nc_conv_problem(&node);
+    const nc_conv_epilogue epilogue = {.bias = node.bias, .residual = node.residual, .relu = node.relu};
+    winograd g = forward_of(&conv);
+    g.x = node.x.data;
+    g.w = node.w.data;
+    g.y = node.y.data;
+    g.epilogue = &epilogue;
+    convolve(&g, call->workspace, call->team);
+}
+
+static size_t backward_data_workspace(const nacre_node_info *info)
+{
+    const nc_conv_node node = read_node(info);
+    const nc_conv conv = nc_conv_problem(&node);
+    const winograd g = backward_data_of(&conv);
+    return convolution_bytes(&g, info->threads);
+}
+
+static void run_backward_data(const nacre_call *call)
+{
+    const nc_conv_node node = read_call(call);
+    const nc_conv conv = nc_conv_problem(&node);
+    winograd g = backward_data_of(&conv);
+    g.x = node.y.data;
+    g.w = node.w.data;
+    g.y = node.x.data;
+    convolve(&g, call->workspace, call->team);
+}
+
+static size_t backward_weights_workspace(const nacre_node_info *info)
+{
+    const nc_conv_node node = read_node(info);
+    const nc_conv conv = nc_conv_problem(&node);
+    const winograd g = backward_weights_of(&conv);
+    return sizeof(float) * (size_t)(g.slots * slot_floats(&g) + info->threads * thread_floats(&g));
+}
+
+static void run_backward_weights(const nacre_call *call)
+{
+    const nc_conv_node node = read_call(call);
+    const nc_conv conv = nc_conv_problem(&node);
+    winograd g = backward_weights_of(&conv);
+    g.x = node.x.data;
+    g.dy = node.y.data;
+    g.dw = node.w.data;
+    g.sums = call->workspace;
+    g.scratch = g.sums + g.slots * slot_floats(&g);
+    nacre_parallel(call->team, g.slots, run_slot, &g);
+    nacre_parallel(call->team, g.in.channels, restore_channel, &g);
+}
+
+#define KERNEL(name, refusal, bytes, function)                                                                         \
+    const nacre_kernel nc_isa(nc_##name##_winograd_kernel) = {.op = #name,                                             \
+                                                              .variant = "winograd_" NC_ISA_NAME,                      \
+                                                              .flags = NACRE_KERNEL_CHANNELS_LAST,                     \
+                                                              .can = refusal,                                          \
+                                                              .workspace = bytes,                                      \
+                                                              .run = function};
+KERNEL(conv, refuse, forward_workspace, run_forward)
+KERNEL(conv_backward_data, refuse, backward_data_workspace, run_backward_data)
+KERNEL(conv_backward_weight, refuse_weights, backward_weights_workspace, run_backward_weights)
