@@ -104,7 +104,7 @@ static void compare(const char *what, int level, const nc_conv *c, const float *
         const double error = fabs(got[i] - expected) / (1 + fabs(expected));
         if (!(error <= worst)) worst = error;
     }
-    if (!(worst <= 2e-5))
+    if (!(worst <= 5e-5)) /* sums of up to two thousand products */
         NC_COMPLAIN("%s level %d: %dx%dx%dx%d -> %dx%dx%d kernel %dx%d stride %dx%d dilation %dx%d pad %dx%d "
                     "groups %d: off by %g",
                     what, level, (int)c->batch, (int)c->in_channels, (int)c->in[0], (int)c->in[1], (int)c->out_channels,
