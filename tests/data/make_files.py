@@ -1,9 +1,11 @@
-"""Writes tests/data/files: pictures and arrays made by other programs (Pillow, NumPy), and what they must decode to.
+"""Writes tests/data/files: pictures and arrays made by other programs (Pillow, NumPy), and what they must decode to;
+and from these the seeds of the fuzz targets idx, npy, csv, picture and transforms in tests/fuzz/corpus.
 
     python3 tests/data/make_files.py        # needs numpy and pillow; the result is committed
 
 expected.npz holds one array per picture, u8 [channels, height, width], and the results of Pillow's resampling.
 """
+import gzip
 import io
 import os
 import struct
@@ -12,7 +14,9 @@ import zlib
 import numpy as np
 from PIL import Image, ImageOps
 
-FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "files")
+HERE = os.path.dirname(os.path.abspath(__file__))
+FOLDER = os.path.join(HERE, "files")
+CORPUS = os.path.join(HERE, "..", "fuzz", "corpus")
 HEIGHT, WIDTH = 7, 13
 expected = {}
 
@@ -171,6 +175,42 @@ def make_arrays(random):
     expected["values"] = values
 
 
+def seed(target, name, data):
+    os.makedirs(os.path.join(CORPUS, target), exist_ok=True)
+    with open(os.path.join(CORPUS, target, name), "wb") as file:
+        file.write(data)
+
+
+def make_seeds():
+    for name in sorted(os.listdir(FOLDER)):
+        with open(os.path.join(FOLDER, name), "rb") as file:
+            data = file.read()
+        if name.endswith(".npy"):
+            seed("npy", name[:-4], data)
+        elif not name.endswith(".npz") and not name.startswith("orientation"):
+            seed("picture", name, data)
+    for code, kind in ((8, ">u1"), (9, ">i1"), (11, ">i2"), (12, ">i4"), (13, ">f4"), (14, ">f8")):
+        head = struct.pack(">BBBBII", 0, 0, code, 2, 2, 3)
+        seed("idx", "type%d" % code, head + np.arange(6).astype(kind).tobytes())
+    images = struct.pack(">IIII", 2051, 2, 3, 4) + bytes(range(24))
+    seed("idx", "images", images)
+    seed("idx", "images.gz", gzip.compress(images, mtime=0))
+    seed("idx", "short", images[:-3])
+    tables = {
+        "plain": b"a,b,c\n1,2,x\n3,4,y\n", "quoted": b"a,b\n\"x, \"\"y\"\"\",1\n\"two\nlines\",2\n",
+        "missing": b"a,b\n?,1\n,NA\n3,0\n", "ragged": b"a,b\n1,2\n3\n", "open": b"a,b\n\"x,1\n",
+        "numbered": b"\"x\",\"y\"\n\"1\",2,3\n\"2\",4,5\n", "mark": b"\xef\xbb\xbfa;b\r\n1;2\r\n", "empty": b"\n\n"}
+    for name, text in tables.items():
+        seed("csv", name, b"\x04" + text)
+    seed("csv", "blanks", b"\x06" + b"1 2.5  x\n3 -4e1 y\n")
+    seed("csv", "apostrophes", b"\x34" + b"1,'it''s'\n2.,'x'.\n")
+    for number, text in enumerate((
+            "resize(64); random_crop(56, padding=4); horizontal_flip; scale(1/255)",
+            "normalise(mean=[0.5, 0.4, 1e-3], std=.25) # comment\n\none_hot(10)\n",
+            "affine(rotate=10, translate=0.1);rgb();flatten;impute;standardise", "scale(1/0)", "resise(3", "noise(-1)")):
+        seed("transforms", "list%d" % number, text.encode())
+
+
 def main():
     os.makedirs(FOLDER, exist_ok=True)
     random = np.random.default_rng(2)
@@ -178,6 +218,7 @@ def main():
     make_resampling(random)
     make_arrays(random)
     np.savez(os.path.join(FOLDER, "expected.npz"), **expected)
+    make_seeds()
 
 
 main()
