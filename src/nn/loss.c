@@ -31,7 +31,7 @@ nacre_tensor *nacre_cross_entropy(nacre_tensor *logits, nacre_tensor *target,
 {
     nacre_cross_entropy_options chosen = options ? *options : (nacre_cross_entropy_options){0};
     nacre_tensor *losses = nacre_cross_entropy_with(logits, target, chosen.weight, chosen.label_smoothing,
-                                                    chosen.ignore ? chosen.ignore_index : -100);
+                                                    chosen.ignore ? chosen.ignore_index : INT64_MIN);
     if (!chosen.weight && !chosen.ignore) return mean(losses);
     return nacre_div(nacre_sum(losses, NULL), nacre_sum(nacre_tensor_sibling(losses, 2), NULL));
 }
