@@ -2,7 +2,7 @@
  *
  *     nacre_fit_options fit = {.model = model, .build = lenet, .train = train, .validation = validation,
  *                              .transforms = transforms, .optimizer = {.kind = NACRE_OPTIMIZER_ADAMW},
- *                              .learning_rate = 1e-3, .epochs = 10, .batch_size = 128};
+ *                              .schedule = {.base = 1e-3}, .epochs = 10, .batch_size = 128};
  *     nacre_fit_result result;
  *     if (nacre_fit(ctx, &fit, &result)) fprintf(stderr, "%s\n", nacre_message(ctx));
  *

@@ -3,6 +3,7 @@
 
 #include <nacre/zoo.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool ends_with(const char *text, const char *ending)
@@ -37,13 +38,28 @@ static void open_recipe(nc_call *call, const char *name, nc_named_model *named)
     named->classes = nacre_network_class_count(named->experiment.network) > 0;
 }
 
-/* A text names its own inputs. */
+/* A text names its own inputs, unless --input does. */
 static nacre_tensor *build_text(void *user, nacre_scope scope, nacre_tensor *const *inputs, int input_count)
 {
     nc_named_model *named = user;
-    (void)inputs;
-    (void)input_count;
-    return nacre_text_build(named->text, scope, &(nacre_text_options){.batch = named->batch});
+    nacre_text_options options = {.batch = named->batch, .inputs = inputs, .input_count = input_count};
+    return nacre_text_build(named->text, scope, &options);
+}
+
+/* --input "1x28x28": the shape of one sample. */
+static nacre_status read_input(nc_call *call, nc_named_model *named)
+{
+    const char *text = nc_text(call, "input");
+    named->has_input = text != NULL;
+    for (const char *at = text; at;) {
+        char *end;
+        long long size = strtoll(at, &end, 10);
+        if (end == at || size < 1 || (*end && *end != 'x') || named->input.rank == NACRE_MAX_RANK - 1)
+            return nacre_fail(call->context, NACRE_ERROR_ARGUMENT, "--input %s: expected sizes like 1x28x28", text);
+        named->input.dims[named->input.rank++] = size;
+        at = *end ? end + 1 : NULL;
+    }
+    return NACRE_OK;
 }
 
 static void open_text(nc_call *call, const char *name, nc_named_model *named)
@@ -55,6 +71,7 @@ static void open_text(nc_call *call, const char *name, nc_named_model *named)
     named->build = build_text;
     named->user = named;
     named->classes = true;
+    read_input(call, named);
 }
 
 nacre_status nc_named_model_open(nc_call *call, const char *name, int64_t batch, nc_named_model *named)

@@ -22,6 +22,13 @@ typedef struct nc_named_model {
     nacre_experiment experiment;
 } nc_named_model;
 
+/* For models that take inputs of any shape, "mlp" for one. */
+#define NC_INPUT_OPTION                                                                                                \
+    {                                                                                                                  \
+        "input", 'i', NC_TEXT, "SIZES", NULL, NULL, false,                                                             \
+            "shape of one sample, e.g. 1x28x28, for model texts that leave it open"                                    \
+    }
+
 /* A saved model (.safetensors), a recipe (.yaml), a model text (.nacre) or a name of the zoo. */
 nacre_status nc_named_model_open(nc_call *call, const char *name, int64_t batch, nc_named_model *named);
 /* Its outputs over a batch. */

@@ -90,6 +90,7 @@ static int run(nc_call *call)
 }
 
 static const nc_option OPTIONS[] = {
+    NC_INPUT_OPTION,
     {"batch-size", 'b', NC_INTEGER, "N", NULL, "1", false, "samples in a batch"},
     {"training", 't', NC_FLAG, NULL, NULL, NULL, false, "a whole training step: loss, gradients, AdamW's update"},
     {"explain", 'e', NC_FLAG, NULL, NULL, NULL, false, "say for each step why other kernels were refused"},

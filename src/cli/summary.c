@@ -105,6 +105,7 @@ static int run(nc_call *call)
 }
 
 static const nc_option OPTIONS[] = {
+    NC_INPUT_OPTION,
     {"batch-size", 'b', NC_INTEGER, "N", NULL, "1", false, "samples in the shapes shown"},
     {"text", 't', NC_FLAG, NULL, NULL, NULL, false, "print the model text of a saved model too"},
     {0},
