@@ -1,158 +1,16 @@
 /* ops/arithmetic.c - add, sub, mul, div, neg with NumPy's broadcasting. */
-#include "ops/op.h"
-
-static double add(double a, double b)
-{
-    return a + b;
-}
-
-static double sub(double a, double b)
-{
-    return a - b;
-}
-
-static double mul(double a, double b)
-{
-    return a * b;
-}
-
-static double divide(double a, double b)
-{
-    return a / b;
-}
-
-static double negate(double x)
-{
-    return -x;
-}
-
-static void add_reference(const nacre_call *call)
-{
-    nc_reference_binary(call, add);
-}
-
-static void sub_reference(const nacre_call *call)
-{
-    nc_reference_binary(call, sub);
-}
-
-static void mul_reference(const nacre_call *call)
-{
-    nc_reference_binary(call, mul);
-}
-
-static void div_reference(const nacre_call *call)
-{
-    nc_reference_binary(call, divide);
-}
-
-static void neg_reference(const nacre_call *call)
-{
-    nc_reference_unary(call, negate);
-}
-
-static void add_gradient(nacre_gradient_call *call)
-{
-    nacre_tensor *g = call->output_grads[0];
-    if (call->wanted[0]) call->input_grads[0] = nc_sum_to(g, call->inputs[0]);
-    if (call->wanted[1]) call->input_grads[1] = nc_sum_to(g, call->inputs[1]);
-}
-
-static void sub_gradient(nacre_gradient_call *call)
-{
-    nacre_tensor *g = call->output_grads[0];
-    if (call->wanted[0]) call->input_grads[0] = nc_sum_to(g, call->inputs[0]);
-    if (call->wanted[1]) call->input_grads[1] = nc_sum_to(nacre_neg(g), call->inputs[1]);
-}
-
-static void mul_gradient(nacre_gradient_call *call)
-{
-    nacre_tensor *g = call->output_grads[0], *a = call->inputs[0], *b = call->inputs[1];
-    if (call->wanted[0]) call->input_grads[0] = nc_sum_to(nacre_mul(g, b), a);
-    if (call->wanted[1]) call->input_grads[1] = nc_sum_to(nacre_mul(g, a), b);
-}
-
-static void div_gradient(nacre_gradient_call *call)
-{
-    nacre_tensor *g = call->output_grads[0], *a = call->inputs[0], *b = call->inputs[1];
-    if (call->wanted[0]) call->input_grads[0] = nc_sum_to(nacre_div(g, b), a);
-    if (call->wanted[1]) call->input_grads[1] = nc_sum_to(nacre_neg(nacre_div(nacre_mul(g, call->outputs[0]), b)), b);
-}
-
-static void neg_gradient(nacre_gradient_call *call)
-{
-    call->input_grads[0] = nacre_neg(call->output_grads[0]);
-}
+#include "ops/elementwise.h"
 
 static const char *const CASES[] = {"a=2x3x4 b=2x3x4", "a=2x3x4 b=4",         "a=3x1 b=2x1x5", "a=scalar b=7",
                                     "a=1x33 b=17x1",   "a=2x5x3x4 b=1x5x1x1", "a=0x3 b=0x3",   NULL};
 static const char *const DIV_CASES[] = {"a=2x3x4 b=2x3x4@0.5..2", "a=2x3x4 b=4@-2..-0.5", "a=scalar b=7@1..2", NULL};
-static const char *const UNARY_CASES[] = {"x=2x3x5", "x=scalar", "x=100", NULL};
 
-const nacre_op nc_op_add = {
-    .name = "add",
-    .doc = "a + b with broadcasting.",
-    .onnx = "Add",
-    .inputs = "a b",
-    .outputs = "y",
-    .flags = NACRE_OP_ELEMENTWISE,
-    .shape = nc_shape_broadcast,
-    .gradient = add_gradient,
-    .reference = add_reference,
-    .cases = CASES,
-};
-
-const nacre_op nc_op_sub = {
-    .name = "sub",
-    .doc = "a - b with broadcasting.",
-    .onnx = "Sub",
-    .inputs = "a b",
-    .outputs = "y",
-    .flags = NACRE_OP_ELEMENTWISE,
-    .shape = nc_shape_broadcast,
-    .gradient = sub_gradient,
-    .reference = sub_reference,
-    .cases = CASES,
-};
-
-const nacre_op nc_op_mul = {
-    .name = "mul",
-    .doc = "a * b with broadcasting.",
-    .onnx = "Mul",
-    .inputs = "a b",
-    .outputs = "y",
-    .flags = NACRE_OP_ELEMENTWISE,
-    .shape = nc_shape_broadcast,
-    .gradient = mul_gradient,
-    .reference = mul_reference,
-    .cases = CASES,
-};
-
-const nacre_op nc_op_div = {
-    .name = "div",
-    .doc = "a / b with broadcasting.",
-    .onnx = "Div",
-    .inputs = "a b",
-    .outputs = "y",
-    .flags = NACRE_OP_ELEMENTWISE,
-    .shape = nc_shape_broadcast,
-    .gradient = div_gradient,
-    .reference = div_reference,
-    .cases = DIV_CASES,
-};
-
-const nacre_op nc_op_neg = {
-    .name = "neg",
-    .doc = "-x.",
-    .onnx = "Neg",
-    .inputs = "x",
-    .outputs = "y",
-    .flags = NACRE_OP_ELEMENTWISE,
-    .shape = nc_shape_same,
-    .gradient = neg_gradient,
-    .reference = neg_reference,
-    .cases = UNARY_CASES,
-};
+NC_BINARY(add, "Add", "a + b.", nc_shape_broadcast, a + b, dy, dy, CASES, {NULL});
+NC_BINARY(sub, "Sub", "a - b.", nc_shape_broadcast, a - b, dy, nacre_neg(dy), CASES, {NULL});
+NC_BINARY(mul, "Mul", "a * b.", nc_shape_broadcast, a *b, nacre_mul(dy, b), nacre_mul(dy, a), CASES, {NULL});
+NC_BINARY(div, "Div", "a / b.", nc_shape_broadcast, a / b, nacre_div(dy, b), nacre_neg(nacre_div(nacre_mul(dy, y), b)),
+          DIV_CASES, {NULL});
+NC_UNARY(neg, "Neg", "-x.", nc_shape_same, -x, nacre_neg(dy), "", "", {NULL});
 
 nacre_tensor *nacre_add(nacre_tensor *a, nacre_tensor *b)
 {
