@@ -93,7 +93,7 @@ static nacre_status fail_size(nacre_context *context, const char *name, nacre_sh
 /* Memory is taken only as bytes arrive: a header can promise more than any machine has. */
 static nacre_status grow(nacre_context *context, nacre_array *array, int64_t used, int64_t *capacity, int64_t count)
 {
-    enum { FIRST = 1 << 26 };
+    enum { FIRST = 1 << 22 };
     size_t size = nacre_dtype_size(array->dtype);
     int64_t larger = *capacity ? *capacity * 2 : FIRST / (int64_t)size;
     if (larger > count) larger = count;

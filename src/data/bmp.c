@@ -37,16 +37,21 @@ static nacre_status find_palette(const nc_picture *picture, bmp *file, size_t st
     return NACRE_OK;
 }
 
-static void set_masks(bmp *file, const uint8_t *header, size_t size, unsigned compression)
+/* Masks stand where the 40 bytes of BITMAPINFOHEADER end, within a longer header or after it. */
+static nacre_status set_masks(const nc_picture *picture, bmp *file, const uint8_t *header, size_t size,
+                              unsigned compression)
 {
-    if (compression == BI_BITFIELDS || compression == BI_ALPHABITFIELDS) {
-        int count = compression == BI_ALPHABITFIELDS || size >= INFO_HEADER + 16 ? 4 : 3;
-        for (int i = 0; i < count; i++) file->masks[i] = load(header + INFO_HEADER + 4 * i, 4);
-    } else if (file->bits == 16) {
-        memcpy(file->masks, (uint32_t[]){0x7c00, 0x03e0, 0x001f, 0}, sizeof file->masks);
-    } else {
-        memcpy(file->masks, (uint32_t[]){0xff0000, 0xff00, 0xff, 0}, sizeof file->masks);
+    enum { LONG_HEADER = 56 }; /* from here on with an alpha mask */
+    if (compression == BI_RGB) {
+        const uint32_t narrow[4] = {0x7c00, 0x03e0, 0x001f, 0}, wide[4] = {0xff0000, 0xff00, 0xff, 0};
+        memcpy(file->masks, file->bits == 16 ? narrow : wide, sizeof file->masks);
+        return NACRE_OK;
     }
+    int count = compression == BI_ALPHABITFIELDS || size >= LONG_HEADER ? 4 : 3;
+    if (picture->size < (size_t)(FILE_HEADER + INFO_HEADER + 4 * count))
+        return nc_picture_fail(picture, NACRE_ERROR_FORMAT, "BMP: cut short");
+    for (int i = 0; i < count; i++) file->masks[i] = load(header + INFO_HEADER + 4 * i, 4);
+    return NACRE_OK;
 }
 
 static nacre_status parse(const nc_picture *picture, bmp *file)
@@ -74,21 +79,17 @@ static nacre_status parse(const nc_picture *picture, bmp *file)
     if (compression != BI_RGB && !(masked && (file->bits == 16 || file->bits == 32)))
         return nc_picture_fail(picture, NACRE_ERROR_UNSUPPORTED, "BMP: compression %u; save it uncompressed",
                                compression);
-    size_t after = FILE_HEADER + header_size + (masked && header_size == INFO_HEADER ? 16 : 0);
-    if (after > picture->size) return nc_picture_fail(picture, NACRE_ERROR_FORMAT, "BMP: cut short");
+    nacre_status status;
     switch (file->bits) {
     case 1:
     case 4:
-    case 8: {
-        nacre_status status = find_palette(picture, file, after, used, picture->size);
-        if (status != NACRE_OK) return status;
-        break;
-    }
+    case 8: status = find_palette(picture, file, FILE_HEADER + header_size, used, picture->size); break;
     case 16:
     case 24:
-    case 32: set_masks(file, header, header_size, compression); break;
-    default: return nc_picture_fail(picture, NACRE_ERROR_FORMAT, "BMP: %d bits per pixel", file->bits);
+    case 32: status = set_masks(picture, file, header, header_size, compression); break;
+    default: status = nc_picture_fail(picture, NACRE_ERROR_FORMAT, "BMP: %d bits per pixel", file->bits);
     }
+    if (status != NACRE_OK) return status;
     file->pitch = ((size_t)width * (size_t)file->bits + 31) / 32 * 4;
     if (offset > picture->size || file->pitch > (picture->size - offset) / (size_t)height)
         return nc_picture_fail(picture, NACRE_ERROR_FORMAT,
