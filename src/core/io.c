@@ -86,6 +86,10 @@ void nacre_buffer_print(nacre_buffer *buffer, const char *format, ...)
     va_start(arguments, format);
     va_copy(again, arguments);
     int size = vsnprintf(NULL, 0, format, arguments);
+    if (size < 0 && !buffer->failed) { /* longer than an int counts */
+        nacre_fail(buffer->context, NACRE_ERROR_MEMORY, "out of memory: a text does not fit");
+        buffer->failed = true;
+    }
     if (size >= 0 && reserve(buffer, (size_t)size)) {
         vsnprintf(buffer->data + buffer->size, (size_t)size + 1, format, again);
         buffer->size += (size_t)size;
