@@ -111,6 +111,8 @@ void nacre_dtype_convert(nacre_dtype to, void *target, nacre_dtype from, const v
         memcpy(target, source, (size_t)count * nacre_dtype_size(to));
     } else if (to == NACRE_I64 && from == NACRE_I32) {
         for (int64_t i = 0; i < count; i++) ((int64_t *)target)[i] = ((const int32_t *)source)[i];
+    } else if (to == NACRE_F32 && from == NACRE_U8) { /* every picture that is loaded */
+        for (int64_t i = 0; i < count; i++) ((float *)target)[i] = ((const uint8_t *)source)[i];
     } else {
         for (int64_t i = 0; i < count; i++) nacre_dtype_store(to, target, i, nacre_dtype_load(from, source, i));
     }

@@ -158,7 +158,8 @@ static point along(const point *points, int count, int span, float t)
 /* Covers the pixels near a straight piece of pen stroke; the edge fades over one pixel. */
 static void draw_piece(float canvas[SIDE][SIDE], point from, point to, float radius)
 {
-    float reach = radius + 1, dx = to.x - from.x, dy = to.y - from.y, length2 = dx * dx + dy * dy;
+    float reach = radius + 0.5f, dx = to.x - from.x, dy = to.y - from.y, length2 = dx * dx + dy * dy;
+    float inverse = length2 > 0 ? 1 / length2 : 0;
     int left = (int)((from.x < to.x ? from.x : to.x) - reach), right = (int)((from.x > to.x ? from.x : to.x) + reach);
     int top = (int)((from.y < to.y ? from.y : to.y) - reach), bottom = (int)((from.y > to.y ? from.y : to.y) + reach);
     if (left < 0) left = 0;
@@ -168,10 +169,12 @@ static void draw_piece(float canvas[SIDE][SIDE], point from, point to, float rad
     for (int y = top; y <= bottom; y++)
         for (int x = left; x <= right; x++) {
             float px = (float)x + 0.5f - from.x, py = (float)y + 0.5f - from.y;
-            float t = length2 > 0 ? (px * dx + py * dy) / length2 : 0;
+            float t = (px * dx + py * dy) * inverse;
             t = t < 0 ? 0 : t > 1 ? 1 : t;
             float ex = px - t * dx, ey = py - t * dy;
-            float cover = radius + 0.5f - sqrtf(ex * ex + ey * ey);
+            float distance2 = ex * ex + ey * ey;
+            if (distance2 >= reach * reach) continue;
+            float cover = reach - sqrtf(distance2);
             if (cover > 1) cover = 1;
             if (cover > canvas[y][x]) canvas[y][x] = cover;
         }
