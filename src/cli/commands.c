@@ -46,8 +46,7 @@ static const struct {
      {.name = "seed",
       .type = NC_INTEGER,
       .argument = "N",
-      .fallback = "0",
-      .doc = "Where random numbers start; the same seed gives the same result."}},
+      .doc = "Where random numbers start: the same seed gives the same result. Without it the recipe's, or 0."}},
     {NC_WITH_JSON, {.name = "json", .doc = "Print the result as one JSON object, for programs."}},
     {NC_WITH_QUIET, {.name = "quiet", .letter = 'q', .doc = "No progress and no notes; warnings and errors remain."}},
 };

@@ -85,8 +85,10 @@ static int run(nc_call *call)
 }
 
 static const nc_option OPTIONS[] = {
-    {"part", 'p', NC_CHOICE, "PART", "test|validation|train", "test", false, "the part of the data to measure on"},
-    {"recipe", 0, NC_FILE, "FILE", NULL, NULL, false, "take data and metrics from this recipe, not the stored one"},
+    {"part", 'p', NC_CHOICE, "PART", "test|validation|train", "test", false,
+     "The part of the data to measure on: test, validation or train."},
+    {"recipe", 0, NC_FILE, "FILE", NULL, NULL, false,
+     "Take data and metrics from this recipe, not from the stored one."},
     {0},
 };
 
@@ -103,7 +105,7 @@ const nc_command nc_command_evaluate = {
         "its recipe names. With --json the last line on stdout is an object with metrics.PART.NAME.",
     .with = NC_WITH_DATA | NC_WITH_COMPUTE | NC_WITH_JSON | NC_WITH_QUIET,
     .options = OPTIONS,
-    .arguments = {{"MODEL", false, false, NC_FILE, NULL, "a file that nacre train has saved"}},
+    .arguments = {{"MODEL", false, false, NC_FILE, NULL, "A file that nacre train has saved."}},
     .examples = EXAMPLES,
     .run = run,
 };

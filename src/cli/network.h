@@ -26,7 +26,7 @@ typedef struct nc_named_model {
 #define NC_INPUT_OPTION                                                                                                \
     {                                                                                                                  \
         "input", 'i', NC_TEXT, "SIZES", NULL, NULL, false,                                                             \
-            "shape of one sample, e.g. 1x28x28, for model texts that leave it open"                                    \
+            "The shape of one sample, e.g. 1x28x28, for model texts that leave it open."                               \
     }
 
 /* A saved model (.safetensors), a recipe (.yaml), a model text (.nacre) or a name of the zoo. */

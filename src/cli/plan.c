@@ -91,9 +91,9 @@ static int run(nc_call *call)
 
 static const nc_option OPTIONS[] = {
     NC_INPUT_OPTION,
-    {"batch-size", 'b', NC_INTEGER, "N", NULL, "1", false, "samples in a batch"},
-    {"training", 't', NC_FLAG, NULL, NULL, NULL, false, "a whole training step: loss, gradients, AdamW's update"},
-    {"explain", 'e', NC_FLAG, NULL, NULL, NULL, false, "say for each step why other kernels were refused"},
+    {"batch-size", 'b', NC_INTEGER, "N", NULL, "1", false, "How many samples a batch has."},
+    {"training", 't', NC_FLAG, NULL, NULL, NULL, false, "Plan a whole training step: loss, gradients, AdamW's update."},
+    {"explain", 'e', NC_FLAG, NULL, NULL, NULL, false, "Say for each step why other kernels were refused."},
     {0},
 };
 
@@ -110,7 +110,8 @@ const nc_command nc_command_plan = {
         "last line says how much memory the activations need, packed and unpacked.",
     .with = NC_WITH_DATA | NC_WITH_COMPUTE | NC_WITH_JSON,
     .options = OPTIONS,
-    .arguments = {{"MODEL", false, false, NC_FILE, NULL, "model.safetensors, recipe.yaml, model.nacre or a zoo name"}},
+    .arguments = {{"MODEL", false, false, NC_FILE, NULL,
+                   "A saved model (.safetensors), a recipe (.yaml), a model text (.nacre) or a name of the zoo."}},
     .examples = EXAMPLES,
     .run = run,
 };

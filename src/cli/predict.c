@@ -145,8 +145,8 @@ static int run(nc_call *call)
 }
 
 static const nc_option OPTIONS[] = {
-    {"top", 'k', NC_INTEGER, "K", NULL, "1", false, "show the K most probable labels"},
-    {"batch-size", 0, NC_INTEGER, "N", NULL, "64", false, "pictures computed together"},
+    {"top", 'k', NC_INTEGER, "K", NULL, "1", false, "Show the K most probable labels."},
+    {"batch-size", 0, NC_INTEGER, "N", NULL, "64", false, "How many pictures are computed together."},
     {0},
 };
 
@@ -164,8 +164,8 @@ const nc_command nc_command_predict = {
                    "labels. With --json one array is printed.",
     .with = NC_WITH_COMPUTE | NC_WITH_JSON,
     .options = OPTIONS,
-    .arguments = {{"MODEL", false, false, NC_FILE, NULL, "a file that nacre train has saved"},
-                  {"PICTURE", false, true, NC_FILE, NULL, "pictures and folders of pictures"}},
+    .arguments = {{"MODEL", false, false, NC_FILE, NULL, "A file that nacre train has saved."},
+                  {"PICTURE", false, true, NC_FILE, NULL, "Pictures and folders of pictures."}},
     .examples = EXAMPLES,
     .run = run,
 };

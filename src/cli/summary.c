@@ -106,8 +106,8 @@ static int run(nc_call *call)
 
 static const nc_option OPTIONS[] = {
     NC_INPUT_OPTION,
-    {"batch-size", 'b', NC_INTEGER, "N", NULL, "1", false, "samples in the shapes shown"},
-    {"text", 't', NC_FLAG, NULL, NULL, NULL, false, "print the model text of a saved model too"},
+    {"batch-size", 'b', NC_INTEGER, "N", NULL, "1", false, "How many samples the shapes shown are for."},
+    {"text", 't', NC_FLAG, NULL, NULL, NULL, false, "Print the model text of a saved model too."},
     {0},
 };
 
@@ -120,10 +120,11 @@ static const nc_example EXAMPLES[] = {
 const nc_command nc_command_summary = {
     .name = "summary",
     .summary = "show a model's layers, shapes and parameters",
-    .description = "The model may be a saved file, a recipe, a model text or a name of the zoo.",
+    .description = "Prints each layer of a model with its output's shape and how many parameters it has.",
     .with = NC_WITH_DATA | NC_WITH_JSON,
     .options = OPTIONS,
-    .arguments = {{"MODEL", false, false, NC_FILE, NULL, "model.safetensors, recipe.yaml, model.nacre or a zoo name"}},
+    .arguments = {{"MODEL", false, false, NC_FILE, NULL,
+                   "A saved model (.safetensors), a recipe (.yaml), a model text (.nacre) or a name of the zoo."}},
     .examples = EXAMPLES,
     .run = run,
 };

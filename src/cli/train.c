@@ -197,11 +197,12 @@ static int run(nc_call *call)
 }
 
 static const nc_option OPTIONS[] = {
-    {"set", 's', NC_TEXT, "KEY=VALUE", NULL, NULL, true, "override a key of the recipe, e.g. training.epochs=3"},
+    {"set", 's', NC_TEXT, "KEY=VALUE", NULL, NULL, true,
+     "Give a key of the recipe another value, e.g. training.epochs=3; 'nacre help --recipe' explains the keys."},
     {"output", 'o', NC_FOLDER, "DIR", NULL, NULL, false,
-     "folder for model, checkpoints, log and report; default: the recipe's, else runs/NAME"},
-    {"resume", 'r', NC_FLAG, NULL, NULL, NULL, false, "go on from the last checkpoint in the output folder"},
-    {"require-target", 0, NC_FLAG, NULL, NULL, NULL, false, "fail if a target figure of the recipe is not reached"},
+     "The folder for model, checkpoints, log and report. Without it the recipe's, else runs/NAME."},
+    {"resume", 'r', NC_FLAG, NULL, NULL, NULL, false, "Go on from the last checkpoint in the output folder."},
+    {"require-target", 0, NC_FLAG, NULL, NULL, NULL, false, "Fail if a target figure of the recipe is not reached."},
     {0},
 };
 
@@ -224,7 +225,8 @@ const nc_command nc_command_train = {
         "and parameters.",
     .with = NC_WITH_DATA | NC_WITH_COMPUTE | NC_WITH_SEED | NC_WITH_JSON | NC_WITH_QUIET,
     .options = OPTIONS,
-    .arguments = {{"RECIPE", false, false, NC_FILE, NULL, "a YAML file, see docs/recipes.md"}},
+    .arguments = {{"RECIPE", false, false, NC_FILE, NULL,
+                   "A YAML file that says which data, which model and how to train it."}},
     .examples = EXAMPLES,
     .run = run,
 };
