@@ -77,6 +77,9 @@ NACRE_API nacre_status nacre_writer_put(nacre_writer *writer, const void *data, 
 NACRE_API nacre_status nacre_writer_commit(nacre_writer *writer);
 NACRE_API void nacre_writer_abandon(nacre_writer *writer);
 
+/* A file that is not there is fine. */
+NACRE_API nacre_status nacre_file_remove(nacre_context *context, const char *path);
+
 /* A file's bytes without copying them, read-only; 0 bytes is fine. */
 typedef struct nacre_mapping {
     const unsigned char *data;

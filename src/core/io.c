@@ -469,6 +469,11 @@ nacre_status nacre_file_write(nacre_context *context, const char *path, const vo
     return nacre_writer_commit(writer);
 }
 
+nacre_status nacre_file_remove(nacre_context *context, const char *path)
+{
+    return unlink(path) == 0 || errno == ENOENT ? NACRE_OK : fail_errno(context, "remove", path, errno);
+}
+
 /* ---- paths ---- */
 
 bool nacre_path_exists(const char *path)
@@ -488,7 +493,7 @@ nacre_status nacre_make_directories(nacre_context *context, const char *path)
     if (!copy) return NACRE_ERROR_MEMORY;
     nacre_status status = NACRE_OK;
     for (char *end = copy; status == NACRE_OK && *end; end++) {
-        if (end == copy || (*end != '/' && end[1] != 0)) continue;
+        if ((end == copy && *end == '/') || (*end != '/' && end[1] != 0)) continue;
         char kept = *end;
         if (kept == '/') *end = 0;
         if (mkdir(copy, 0777) != 0) {

@@ -278,6 +278,30 @@ static void folders_are_made(void)
     NC_CHECK_FAILED(ctx, NACRE_ERROR_IO, "a/file': Not a directory");
 }
 
+static void short_names_are_folders_too(void)
+{
+    char *before = getcwd(NULL, 0);
+    NC_REQUIRE(before && chdir(nc_folder()) == 0);
+    NC_CHECK_INT(nacre_make_directories(ctx, "s"), NACRE_OK);
+    NC_CHECK(nacre_path_is_directory("s"));
+    NC_CHECK_INT(nacre_make_directories(ctx, "."), NACRE_OK);
+    NC_CHECK_INT(nacre_make_directories(ctx, "/"), NACRE_OK);
+    NC_CHECK_OK(ctx);
+    NC_CHECK(chdir(before) == 0);
+    free(before);
+}
+
+static void files_are_removed(void)
+{
+    const char *path = nc_file("removed");
+    nacre_file_write(ctx, path, "x", 1);
+    NC_CHECK_INT(nacre_file_remove(ctx, path), NACRE_OK);
+    NC_CHECK(!nacre_path_exists(path));
+    NC_CHECK_INT(nacre_file_remove(ctx, path), NACRE_OK);
+    NC_CHECK_INT(nacre_file_remove(ctx, nc_folder()), NACRE_ERROR_IO);
+    NC_CHECK_FAILED(ctx, NACRE_ERROR_IO, "cannot remove");
+}
+
 static void paths_join(void)
 {
     static const char *const cases[][3] = {{"a", "b", "a/b"},    {"a/", "b", "a/b"}, {"", "b", "b"},
@@ -421,6 +445,8 @@ int main(void)
     NC_RUN(a_full_disk_leaves_nothing);
     NC_RUN(a_forbidden_file_stays);
     NC_RUN(folders_are_made);
+    NC_RUN(short_names_are_folders_too);
+    NC_RUN(files_are_removed);
     NC_RUN(paths_join);
     NC_RUN(locks_keep_others_out);
     NC_RUN(leftovers_of_the_dead_are_removed);
