@@ -59,14 +59,16 @@ NACRE_API uint64_t nacre_model_seed(const nacre_model *model);
 /* ---- files ------------------------------------------------------------------------------------------------------ */
 
 /* One safetensors file (safetensors.h): parameters and buffers under their paths, and with `state` the training's
- * entries too. `metadata` is stored along: model text, preprocessing, labels, figures. Replaced atomically. */
+ * entries too. `metadata` is stored along: model text, preprocessing, labels, figures; and a checksum over all of it.
+ * Replaced atomically. */
 struct nacre_text_pair;
 struct nacre_safetensors;
 NACRE_API nacre_status nacre_model_save(const nacre_model *model, const char *path, bool state,
                                         const struct nacre_text_pair *metadata, int metadata_count);
 /* Takes the values of a file over and freezes the model. Into an empty model all entries are added; otherwise names
  * must match one to one and shapes exactly (floating types convert), and a message names the first that does not.
- * State entries are read where the file has them and dropped where it has not. On failure the model is unchanged. */
+ * State entries are read where the file has them and become zero where it has not. A file that has a checksum must
+ * agree with it. On failure no value of the model has changed. */
 NACRE_API nacre_status nacre_model_load(nacre_model *model, const struct nacre_safetensors *file);
 
 #ifdef __cplusplus

@@ -42,6 +42,8 @@ NACRE_API nacre_safetensors *nacre_safetensors_open_bytes(nacre_context *context
                                                           const char *origin);
 NACRE_API void nacre_safetensors_close(nacre_safetensors *file); /* NULL is fine */
 
+/* The path, or what was given for it: for messages. */
+NACRE_API const char *nacre_safetensors_origin(const nacre_safetensors *file);
 NACRE_API int nacre_safetensors_count(const nacre_safetensors *file);
 /* Arrays in the order of their data; NULL past the end. */
 NACRE_API const nacre_named_array *nacre_safetensors_at(const nacre_safetensors *file, int index);

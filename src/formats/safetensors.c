@@ -22,7 +22,7 @@ static const char METADATA[] = "__metadata__";
 struct nacre_safetensors {
     nacre_context *context;
     nacre_mapping mapping; /* of the file; empty if the bytes are the caller's */
-    const char *origin;    /* while opening: what messages call the file */
+    char *origin;          /* what messages call the file */
     const unsigned char *data;
     size_t data_size;
     cJSON *header; /* owns all text */
@@ -274,12 +274,11 @@ nacre_safetensors *nacre_safetensors_open_bytes(nacre_context *context, const vo
 {
     nacre_safetensors *file = nacre_allocate(context, sizeof *file);
     if (!file) return NULL;
-    *file = (nacre_safetensors){.context = context, .origin = origin};
-    if (locate_header(file, bytes, size) != NACRE_OK || read_entries(file) != NACRE_OK) {
+    *file = (nacre_safetensors){.context = context, .origin = nacre_duplicate(context, origin)};
+    if (!file->origin || locate_header(file, bytes, size) != NACRE_OK || read_entries(file) != NACRE_OK) {
         nacre_safetensors_close(file);
         return NULL;
     }
-    file->origin = NULL;
     return file;
 }
 
@@ -300,12 +299,18 @@ void nacre_safetensors_close(nacre_safetensors *file)
     if (!file) return;
     nacre_file_unmap(&file->mapping);
     cJSON_Delete(file->header);
+    nacre_release(file->context, file->origin);
     nacre_release(file->context, file->arrays);
     nacre_release(file->context, file->by_name);
     nacre_release(file->context, file);
 }
 
 /* ---- asking ---- */
+
+const char *nacre_safetensors_origin(const nacre_safetensors *file)
+{
+    return file ? file->origin : NULL;
+}
 
 int nacre_safetensors_count(const nacre_safetensors *file)
 {
