@@ -35,7 +35,7 @@ extern "C" {
 typedef struct nacre_array {
     nacre_dtype dtype;
     nacre_shape shape;
-    void *data; /* nacre_array_release frees it */
+    void *data; /* from nacre_allocate_aligned; nacre_array_release frees it */
 } nacre_array;
 NACRE_API void nacre_array_release(nacre_context *context, nacre_array *array);
 
