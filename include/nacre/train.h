@@ -78,7 +78,7 @@ NACRE_API double nacre_schedule_rate(const nacre_schedule *schedule, int64_t ste
 /* ---- losses by name -----------------------------------------------------------------------------------------------
  */
 
-/* "cross_entropy" (targets: class ids), "mse", "l1", "huber", "bce_with_logits" (targets: numbers). */
+/* "cross_entropy" (targets: class ids), "mse", "l1", "huber", "smooth_l1", "bce_with_logits" (targets: numbers). */
 NACRE_API bool nacre_loss_exists(const char *name);
 NACRE_API nacre_tensor *nacre_loss(const char *name, nacre_tensor *outputs, nacre_tensor *targets,
                                    double label_smoothing);
@@ -108,6 +108,7 @@ typedef struct nacre_evaluation {
     int64_t samples;
     double seconds;
 } nacre_evaluation;
+/* A loss that is not finite is NACRE_ERROR_NUMERIC and names batch and layer. */
 NACRE_API nacre_status nacre_evaluate(nacre_context *context, const nacre_evaluate_options *options,
                                       nacre_evaluation *result);
 
@@ -151,30 +152,34 @@ typedef struct nacre_fit_options {
 
     /* Files. `folder` NULL: none are written. Otherwise model.safetensors (best so far, with `metadata`),
      * last.safetensors (everything that resuming needs) after each epoch and every `checkpoint_every` steps (0: epochs
-     * only), log.jsonl. A second run in the same folder is refused. */
+     * only), log.jsonl. A second run in the same folder is refused. `resume` goes on from last.safetensors; without
+     * one the run begins anew. */
     const char *folder;
+    nacre_lock *lock; /* of the folder, where the caller holds it already; NULL: nacre_fit takes it */
     int64_t checkpoint_every;
     bool resume;
     const nacre_text_pair *metadata;
     int metadata_count;
 
-    /* Returning false stops after this step, as if killed there: a checkpoint is written first. */
+    /* Returning false stops after this step (the last of an epoch: after the epoch), as if killed there: a checkpoint
+     * is written first. */
     bool (*listen)(void *user, const nacre_fit_event *event);
     void *listen_user;
 } nacre_fit_options;
 
 typedef struct nacre_fit_result {
-    int64_t epochs, steps;        /* done in all, resumed ones counted */
-    int64_t best_epoch;           /* from 1 */
-    double best_value;            /* of the metric that decides */
-    double train_loss;            /* of the last epoch */
-    double seconds, wait_seconds; /* of this process */
+    int64_t epochs, steps; /* done in all, resumed ones counted */
+    int64_t best_epoch;    /* from 1 */
+    double best_value;     /* of the metric that decides */
+    double train_loss;     /* of the last epoch */
+    double seconds;        /* of all processes that worked on the run */
+    double wait_seconds;   /* for data, of this process */
     bool stopped_early, cancelled;
 } nacre_fit_result;
 
 /* Trains; the model holds the best weights afterwards. A loss that is not finite stops the run with
  * NACRE_ERROR_NUMERIC and names epoch, batch and the first layer whose output is not finite; weights and files stay as
- * they were before that step. */
+ * they were before that step. Weights that are not finite are never written. */
 NACRE_API nacre_status nacre_fit(nacre_context *context, const nacre_fit_options *options, nacre_fit_result *result);
 
 /* ---- networks: models that know what to do with data ---------------------------------------------------------------
@@ -200,8 +205,9 @@ NACRE_API const char *nacre_network_metadata(const nacre_network *network, const
 /* A nacre_model_function; `network` is its user pointer. */
 NACRE_API nacre_tensor *nacre_network_build(void *network, nacre_scope scope, nacre_tensor *const *inputs,
                                             int input_count);
-/* What a loader gives to the model: an error that says expected and got where a dataset does not fit. */
-NACRE_API nacre_status nacre_network_check_input(const nacre_network *network, const nacre_field *field);
+/* An error that says expected and got where the data does not fit the model: its input after the transforms, and, where
+ * both have them, the names of its classes. */
+NACRE_API nacre_status nacre_network_check_data(const nacre_network *network, const nacre_dataset *dataset);
 
 /* ---- recipes carried out --------------------------------------------------------------------------------------------
  */

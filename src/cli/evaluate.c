@@ -53,16 +53,17 @@ static int evaluate(nc_call *call, nacre_network *network, const nacre_recipe *r
         nacre_experiment_part(call->context, recipe, nc_data_folder(call), (nacre_part)nacre_part_from_name(part));
     nacre_evaluation result = {0};
     int code = NC_EXIT_FAILED;
-    if (dataset && nacre_evaluate(call->context,
-                                  &(nacre_evaluate_options){.model = nacre_network_model(network),
-                                                            .build = nacre_network_build,
-                                                            .user = network,
-                                                            .dataset = dataset,
-                                                            .transforms = nacre_network_transforms(network),
-                                                            .workers = (int)recipe->data.workers,
-                                                            .loss = recipe->training.loss,
-                                                            .metrics = recipe->training.metrics},
-                                  &result) == NACRE_OK) {
+    if (dataset && nacre_network_check_data(network, dataset) == NACRE_OK &&
+        nacre_evaluate(call->context,
+                       &(nacre_evaluate_options){.model = nacre_network_model(network),
+                                                 .build = nacre_network_build,
+                                                 .user = network,
+                                                 .dataset = dataset,
+                                                 .transforms = nacre_network_transforms(network),
+                                                 .workers = (int)recipe->data.workers,
+                                                 .loss = recipe->training.loss,
+                                                 .metrics = recipe->training.metrics},
+                       &result) == NACRE_OK) {
         code = NC_EXIT_DONE;
         if (nc_flag(call, "json"))
             code = nc_print_json(call, to_json(call, network, &result, part, recipe->training.seed));

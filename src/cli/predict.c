@@ -112,13 +112,13 @@ static nacre_status predict(prediction *all)
                           "%s: was trained on tables; only pictures can be named here", all->call->arguments[0]);
     all->pictures =
         nacre_dataset_from_pictures(context, paths, all->call->argument_count - 1, (int)input->shape.dims[0]);
-    if (!all->pictures) return nacre_check(context);
+    if (!all->pictures || nacre_network_check_data(all->network, all->pictures)) return nacre_check(context);
     all->loader = nacre_loader_create(all->pictures,
                                       &(nacre_loader_options){.batch_size = (int)nc_integer(all->call, "batch-size"),
                                                               .transforms = nacre_network_transforms(all->network)});
     nacre_graph *graph = nacre_graph_create(context);
     const nacre_batch *batch;
-    if (all->loader && graph && nacre_network_check_input(all->network, nacre_loader_field(all->loader, 0)) == NACRE_OK)
+    if (all->loader && graph)
         while ((batch = nacre_loader_next(all->loader)))
             if (run_batch(all, graph, batch)) break;
     nacre_graph_destroy(graph);

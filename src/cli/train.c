@@ -150,13 +150,14 @@ static int train(nc_call *call, nacre_experiment *experiment)
     if (!quiet) {
         introduce(experiment);
         nacre_progress_detect(&drawing, STDERR_FILENO);
-        listener.progress = nacre_progress_create(context, &drawing);
+        call->progress = listener.progress = nacre_progress_create(context, &drawing);
     }
     struct sigaction action = {.sa_handler = interrupt}, before;
     sigaction(SIGINT, &action, &before);
     nacre_experiment_options options = {.resume = nc_flag(call, "resume"), .listen = listen, .listen_user = &listener};
     nacre_status status = nacre_experiment_run(context, experiment, &options, &result);
     sigaction(SIGINT, &before, NULL);
+    call->progress = NULL;
     nacre_progress_destroy(listener.progress);
     int code = status || result.fit.cancelled ? NC_EXIT_FAILED : NC_EXIT_DONE;
     if (status == NACRE_OK && nc_flag(call, "json")) {
@@ -169,6 +170,19 @@ static int train(nc_call *call, nacre_experiment *experiment)
     nacre_release(context, result.model_path);
     nacre_release(context, result.report_path);
     return code;
+}
+
+/* The recipe may say where to compute; then everything, the recipe too, belongs to another context. */
+static nacre_recipe *open_recipe(nc_call *call, const char *const *settings)
+{
+    nacre_recipe *recipe = nacre_recipe_load(call->context, call->arguments[0], settings);
+    if (!recipe) return NULL;
+    bool reference = !strcmp(recipe->training.device, "reference");
+    int64_t threads = recipe->training.threads;
+    if (!reference && threads == 0) return recipe;
+    nacre_recipe_destroy(recipe);
+    if (nc_renew_context(call, reference ? "reference" : "cpu", threads) != NC_EXIT_DONE) return NULL;
+    return nacre_recipe_load(call->context, call->arguments[0], settings);
 }
 
 static int run(nc_call *call)
@@ -184,7 +198,7 @@ static int run(nc_call *call)
         snprintf(seed, sizeof seed, "training.seed=%lld", (long long)nc_integer(call, "seed"));
         settings[count++] = seed;
     }
-    nacre_recipe *recipe = nacre_recipe_load(call->context, call->arguments[0], settings);
+    nacre_recipe *recipe = open_recipe(call, settings);
     nacre_experiment experiment;
     int code = NC_EXIT_FAILED;
     if (recipe && nacre_experiment_open(call->context, recipe, nc_data_folder(call), nc_text(call, "output"),

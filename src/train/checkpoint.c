@@ -4,7 +4,7 @@
 #include <nacre/io.h>
 
 #include <cJSON.h>
-#include <math.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,28 +18,62 @@ static const char STATE_KEY[] = "nacre.run";
     WHOLE(best_epoch)                                                                                                  \
     WHOLE(bad_epochs)                                                                                                  \
     REAL(best_value)                                                                                                   \
+    REAL(train_loss)                                                                                                   \
     REAL(loss.sum)                                                                                                     \
     REAL(loss.weight)                                                                                                  \
     REAL(seconds)
 
-/* What a resumed run must have in common with the one that was stopped. */
+/* What a resumed run must have in common with the one that was stopped: what its place in the data and the sums of
+ * its gradients depend on. */
 static void print_identity(nacre_buffer *text, const nacre_fit_options *options)
 {
-    nacre_buffer_print(text, "seed %llu, batch size %lld, accumulate %lld, %lld samples",
-                       (unsigned long long)options->seed, (long long)options->batch_size,
-                       (long long)options->accumulate, (long long)nacre_dataset_count(options->train));
+    nacre_buffer_print(text,
+                       "seed %" PRIu64 ", batch size %" PRId64 ", accumulate %" PRId64 ", %" PRId64 " samples%s%s",
+                       options->seed, options->batch_size, options->accumulate, nacre_dataset_count(options->train),
+                       options->no_shuffle ? ", not shuffled" : "", options->drop_last ? ", last batch dropped" : "");
 }
 
-static char *checkpoint_path(nacre_context *context, const nacre_fit_options *options)
+static char *checkpoint_path(const nacre_fit_options *options)
 {
-    return nacre_path_join(context, options->folder, "last.safetensors");
+    return nacre_path_join(nacre_model_context(options->model), options->folder, "last.safetensors");
 }
 
-/* Doubles as the hexadecimal of their bits: NaN is a value here and every bit counts. */
+bool nc_checkpoint_exists(const nacre_fit_options *options)
+{
+    char *path = checkpoint_path(options);
+    bool exists = path && nacre_path_exists(path);
+    nacre_release(nacre_model_context(options->model), path);
+    return exists;
+}
+
+nacre_status nc_checkpoint_remove(const nacre_fit_options *options)
+{
+    nacre_context *context = nacre_model_context(options->model);
+    char *path = checkpoint_path(options);
+    if (path) nacre_file_remove(context, path);
+    nacre_release(context, path);
+    return nacre_check(context);
+}
+
+/* Doubles as their bits: NaN is a value here, every bit counts, and no locale matters. */
+static uint64_t bits_of(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static double from_bits(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 static void print_state(nacre_buffer *text, const nc_run_state *state)
 {
-#define PRINT_WHOLE(field) nacre_buffer_print(text, "\"%s\": \"%lld\", ", #field, (long long)state->field);
-#define PRINT_REAL(field)  nacre_buffer_print(text, "\"%s\": \"%a\", ", #field, state->field);
+#define PRINT_WHOLE(field) nacre_buffer_print(text, "\"%s\": \"%" PRId64 "\", ", #field, state->field);
+#define PRINT_REAL(field)  nacre_buffer_print(text, "\"%s\": \"%016" PRIx64 "\", ", #field, bits_of(state->field));
     RUN_FIELDS(PRINT_WHOLE, PRINT_REAL)
 #undef PRINT_WHOLE
 #undef PRINT_REAL
@@ -49,7 +83,7 @@ nacre_status nc_checkpoint_save(const nacre_fit_options *options, const nc_run_s
 {
     nacre_context *context = nacre_model_context(options->model);
     nacre_buffer text = nacre_buffer_create(context), identity = nacre_buffer_create(context);
-    char *path = checkpoint_path(context, options);
+    char *path = checkpoint_path(options);
     nacre_buffer_print(&text, "{");
     print_state(&text, state);
     print_identity(&identity, options);
@@ -79,7 +113,7 @@ static nacre_status read_state(nacre_context *context, const nacre_fit_options *
     cJSON *object = json ? cJSON_Parse(json) : NULL;
     if (!object) return nacre_fail(context, NACRE_ERROR_FORMAT, "%s: is not a checkpoint of a training run", path);
 #define READ_WHOLE(field) state->field = strtoll(text_of(object, #field), NULL, 10);
-#define READ_REAL(field)  state->field = strtod(text_of(object, #field), NULL);
+#define READ_REAL(field)  state->field = from_bits(strtoull(text_of(object, #field), NULL, 16));
     RUN_FIELDS(READ_WHOLE, READ_REAL)
 #undef READ_WHOLE
 #undef READ_REAL
@@ -93,12 +127,28 @@ static nacre_status read_state(nacre_context *context, const nacre_fit_options *
     return nacre_check(context);
 }
 
-nacre_status nc_checkpoint_load(nacre_context *context, const nacre_fit_options *options, nc_run_state *state)
+/* Going on under another recipe can be meant; it must not go unnoticed. */
+static void compare_metadata(nacre_context *context, const nacre_fit_options *options, const char *path,
+                             const nacre_safetensors *file)
 {
-    char *path = checkpoint_path(context, options);
+    for (int i = 0; i < options->metadata_count; i++) {
+        const char *before = nacre_safetensors_metadata(file, options->metadata[i].key);
+        if (before && strcmp(before, options->metadata[i].text) != 0)
+            nacre_log_message(context, NACRE_LOG_WARNING,
+                              "%s: was made with another %s; the run goes on with the new one", path,
+                              options->metadata[i].key);
+    }
+}
+
+nacre_status nc_checkpoint_load(const nacre_fit_options *options, nc_run_state *state)
+{
+    nacre_context *context = nacre_model_context(options->model);
+    char *path = checkpoint_path(options);
     nacre_safetensors *file = path ? nacre_safetensors_open(context, path) : NULL;
-    if (file && read_state(context, options, path, nacre_safetensors_metadata(file, STATE_KEY), state) == NACRE_OK)
+    if (file && read_state(context, options, path, nacre_safetensors_metadata(file, STATE_KEY), state) == NACRE_OK) {
+        compare_metadata(context, options, path, file);
         nacre_model_load(options->model, file);
+    }
     nacre_safetensors_close(file);
     nacre_release(context, path);
     return nacre_check(context);

@@ -3,14 +3,26 @@
 
 #include <nacre/io.h>
 
+#include <math.h>
+#include <stdio.h>
+
 typedef struct pass {
     nacre_context *context;
     const nacre_evaluate_options *options;
+    const char *what; /* for messages: "validation of epoch 3" */
     nacre_loader *loader;
     nc_roles roles;
     nc_step_graph step;
     nc_scores scores;
 } pass;
+
+static nacre_status check_loss(const pass *run, const nc_step_options *step, const nacre_batch *batch)
+{
+    char where[96];
+    if (isfinite(nacre_read_scalar(run->step.loss))) return NACRE_OK;
+    snprintf(where, sizeof where, "%s, batch %lld", run->what, (long long)batch->index + 1);
+    return nc_diagnose(run->context, step, &run->roles, batch, 0, where);
+}
 
 static nacre_status take_batch(pass *run, const nacre_batch *batch)
 {
@@ -18,23 +30,28 @@ static nacre_status take_batch(pass *run, const nacre_batch *batch)
     nc_step_options step = {.model = options->model,
                             .build = options->build,
                             .user = options->user,
+                            .forward = true,
                             .loss = nc_default_loss(&run->roles, options->loss)};
     if (nc_step_prepare(&run->step, run->context, &step, &run->roles, batch)) return nacre_check(run->context);
     nc_step_feed(&run->step, &run->roles, batch);
-    if (nacre_run(run->step.graph)) return nacre_check(run->context);
+    if (nacre_run(run->step.graph) || check_loss(run, &step, batch)) return nacre_check(run->context);
     if (nc_scores_add(&run->scores, run->context, &run->step, &run->roles, options->metrics, batch))
         return nacre_check(run->context);
     int64_t columns = nacre_tensor_count(run->step.outputs) / batch->count;
     return options->visit ? options->visit(options->visit_user, batch, run->scores.outputs, columns) : NACRE_OK;
 }
 
-nacre_status nacre_evaluate(nacre_context *context, const nacre_evaluate_options *options, nacre_evaluation *result)
+nacre_status nc_measure(nacre_context *context, const nacre_evaluate_options *options, const char *what,
+                        nacre_evaluation *result)
 {
     double start = nacre_seconds();
     nacre_loader_options loading = {.batch_size = options->batch_size ? (int)options->batch_size : 256,
                                     .workers = options->workers,
                                     .transforms = options->transforms};
-    pass run = {.context = context, .options = options, .loader = nacre_loader_create(options->dataset, &loading)};
+    pass run = {.context = context,
+                .options = options,
+                .what = what,
+                .loader = nacre_loader_create(options->dataset, &loading)};
     const nacre_batch *batch;
     *result = (nacre_evaluation){0};
     if (run.loader && nc_find_roles(context, run.loader, &run.roles) == NACRE_OK)
@@ -51,4 +68,9 @@ nacre_status nacre_evaluate(nacre_context *context, const nacre_evaluate_options
     nc_step_release(&run.step);
     nacre_loader_destroy(run.loader);
     return nacre_check(context);
+}
+
+nacre_status nacre_evaluate(nacre_context *context, const nacre_evaluate_options *options, nacre_evaluation *result)
+{
+    return nc_measure(context, options, "evaluation", result);
 }

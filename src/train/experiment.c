@@ -28,14 +28,14 @@ static nacre_dataset *open_dataset(nacre_context *context, const nacre_recipe *r
 static nacre_dataset *open_part(nacre_context *context, nacre_dataset *all, const nacre_recipe *recipe, nacre_part part)
 {
     nacre_split_options options = {.validation = recipe->data.validation,
-                                   .test = recipe->data.test,
+                                   .test = recipe->data.test > 0 ? recipe->data.test : -1, /* here 0 means none */
                                    .seed = (uint64_t)recipe->data.seed,
                                    .ordered = recipe->data.ordered};
-    bool drawn = part == NACRE_TRAIN || (part == NACRE_VALIDATION ? options.validation > 0 : options.test >= 0);
-    if (!drawn && !nacre_dataset_has_part(all, part)) return NULL;
+    double share = part == NACRE_VALIDATION ? options.validation : options.test;
+    if (part != NACRE_TRAIN && share <= 0 && !nacre_dataset_has_part(all, part)) return NULL;
     nacre_dataset *dataset = nacre_dataset_split(all, part, &options);
     int64_t limit = recipe->data.limit;
-    if (part != NACRE_TRAIN || limit <= 0 || limit >= nacre_dataset_count(dataset)) return dataset;
+    if (limit <= 0 || limit >= nacre_dataset_count(dataset)) return dataset;
     nacre_dataset *fewer = nacre_dataset_subset(dataset, limit, (uint64_t)recipe->data.seed);
     nacre_dataset_destroy(dataset);
     return nacre_check(context) ? NULL : fewer;
@@ -110,6 +110,23 @@ static bool open_network(nacre_context *context, nacre_experiment *experiment)
     return experiment->network && try_model(context, experiment);
 }
 
+/* A target that nothing measures would always count as reached. */
+static bool check_targets(const nacre_experiment *experiment)
+{
+    const nacre_recipe *recipe = experiment->recipe;
+    for (const nacre_setting *target = recipe->target; target && target->name; target++) {
+        bool measured = false;
+        for (const char *const *name = recipe->training.metrics; name && *name; name++)
+            measured |= !strcmp(*name, target->name);
+        if (measured && experiment->test) continue;
+        nacre_recipe_fail(recipe, "target", NACRE_ERROR_ARGUMENT,
+                          measured ? "there is no test part to measure '%s' on" : "'%s' is not among training.metrics",
+                          target->name);
+        return false;
+    }
+    return true;
+}
+
 /* ---- open and close ---- */
 
 static char *output_folder(nacre_context *context, const nacre_recipe *recipe, const char *output)
@@ -124,8 +141,8 @@ nacre_status nacre_experiment_open(nacre_context *context, const nacre_recipe *r
 {
     *experiment = (nacre_experiment){.recipe = recipe};
     nacre_dataset *all = open_dataset(context, recipe, data_folder);
-    bool complete = all && split(context, all, experiment) && open_network(context, experiment) &&
-                    (experiment->folder = output_folder(context, recipe, output));
+    bool complete = all && split(context, all, experiment) && check_targets(experiment) &&
+                    open_network(context, experiment) && (experiment->folder = output_folder(context, recipe, output));
     nacre_dataset_destroy(all);
     if (!complete) nacre_experiment_close(experiment);
     return nacre_check(context);
@@ -160,26 +177,28 @@ static nacre_optimizer optimizer_of(const nacre_recipe *recipe)
                              .clip_norm = recipe->training.clip_norm};
 }
 
+/* As nacre_fit counts them. */
 static int64_t steps_per_epoch(const nacre_experiment *experiment)
 {
     const nacre_recipe *recipe = experiment->recipe;
-    int64_t per_step = recipe->training.accumulate > 0 ? recipe->training.accumulate : recipe->training.batch_size;
-    int64_t count = nacre_dataset_count(experiment->train);
-    return recipe->data.drop_last ? count / per_step : (count + per_step - 1) / per_step;
+    int64_t size = recipe->training.batch_size, count = nacre_dataset_count(experiment->train);
+    int64_t batches = recipe->data.drop_last ? count / size : (count + size - 1) / size;
+    int64_t per_step = recipe->training.accumulate > size ? recipe->training.accumulate / size : 1;
+    return (batches + per_step - 1) / per_step;
 }
 
 static nacre_schedule schedule_of(const nacre_experiment *experiment)
 {
     const nacre_recipe *recipe = experiment->recipe;
     const char *name = recipe->schedule.name;
-    int64_t warmup = recipe->schedule.warmup_steps;
-    if (warmup == 0) warmup = (int64_t)(recipe->schedule.warmup_epochs * (double)steps_per_epoch(experiment));
+    int64_t epoch = steps_per_epoch(experiment), warmup = recipe->schedule.warmup_steps;
+    if (warmup == 0) warmup = (int64_t)(recipe->schedule.warmup_epochs * (double)epoch);
     return (nacre_schedule){.kind = !strcmp(name, "step")     ? NACRE_SCHEDULE_STEP
                                     : !strcmp(name, "cosine") ? NACRE_SCHEDULE_COSINE
                                                               : NACRE_SCHEDULE_CONSTANT,
                             .base = recipe->optimizer.learning_rate,
                             .warmup_steps = warmup,
-                            .step_size = recipe->schedule.step_size,
+                            .step_size = recipe->schedule.step_size * epoch,
                             .gamma = recipe->schedule.gamma,
                             .min_rate = recipe->schedule.min_rate};
 }
@@ -266,7 +285,7 @@ static nacre_status test_best(nacre_context *context, nacre_experiment *experime
                                                     .workers = (int)recipe->data.workers,
                                                     .loss = recipe->training.loss,
                                                     .metrics = recipe->training.metrics,
-                                                    .visit = gallery ? nacre_gallery_visit : NULL,
+                                                    .visit = nacre_gallery_visit,
                                                     .visit_user = gallery},
                           &result->test);
 }
@@ -280,23 +299,35 @@ static nacre_status save_model(nacre_experiment *experiment, nacre_experiment_re
     return nacre_model_save(network->model, result->model_path, false, network->metadata, network->metadata_count);
 }
 
-nacre_status nacre_experiment_run(nacre_context *context, nacre_experiment *experiment,
-                                  const nacre_experiment_options *options, nacre_experiment_result *result)
+static nacre_status run_locked(nacre_context *context, nacre_experiment *experiment, const nacre_fit_options *fit,
+                               nacre_experiment_result *result)
 {
-    nacre_experiment_options chosen = options ? *options : (nacre_experiment_options){0};
-    nacre_fit_options fit = fit_options(experiment, &chosen);
     nacre_gallery *gallery = NULL;
-    if (experiment->test)
-        gallery = nacre_gallery_create(context, experiment->test, NC_SHOWN_SAMPLES, NC_SHOWN_MISTAKES);
-    *result = (nacre_experiment_result){0};
-    nacre_status status = nacre_fit(context, &fit, &result->fit);
+    nacre_status status = nacre_fit(context, fit, &result->fit);
     if (status == NACRE_OK && !result->fit.cancelled) {
-        if (experiment->test) status = test_best(context, experiment, gallery, result);
+        if (experiment->test) {
+            gallery = nacre_gallery_create(context, experiment->test, NC_SHOWN_SAMPLES, NC_SHOWN_MISTAKES);
+            status = gallery ? test_best(context, experiment, gallery, result) : nacre_check(context);
+        }
         if (status == NACRE_OK) status = save_model(experiment, result);
         if (status == NACRE_OK && experiment->recipe->output.report)
             status = nc_experiment_report(context, experiment, gallery, result);
         result->missed = missed_target(experiment, result);
     }
     nacre_gallery_destroy(gallery);
+    return status;
+}
+
+nacre_status nacre_experiment_run(nacre_context *context, nacre_experiment *experiment,
+                                  const nacre_experiment_options *options, nacre_experiment_result *result)
+{
+    nacre_experiment_options chosen = options ? *options : (nacre_experiment_options){0};
+    nacre_fit_options fit = fit_options(experiment, &chosen);
+    *result = (nacre_experiment_result){0};
+    if (nacre_make_directories(context, experiment->folder)) return nacre_check(context);
+    fit.lock = nacre_lock_directory(context, experiment->folder); /* until the report is written, too */
+    if (!fit.lock) return nacre_check(context);
+    nacre_status status = run_locked(context, experiment, &fit, result);
+    nacre_unlock(fit.lock);
     return status;
 }

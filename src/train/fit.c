@@ -20,9 +20,12 @@ typedef struct fitting {
     nacre_tensor *update_scale;
     nc_scores scores;
     nc_run_state state;
+    nc_snapshot before; /* the buffers before the step: running statistics are updated on the way to the loss */
+    nc_snapshot best;   /* without a folder */
     nacre_run_log *log;
-    nacre_lock *lock;
+    nacre_lock *lock; /* NULL: the caller's, or no folder */
     double start, epoch_start, wait_before;
+    double rate;                  /* of the last step */
     int64_t total_steps, samples; /* samples: done in this epoch */
     bool stop;
 } fitting;
@@ -50,31 +53,43 @@ static bool is_better(const fitting *fit, const nacre_evaluation *validation, do
 
 static nacre_status save_best(fitting *fit)
 {
-    if (!fit->options.folder) return NACRE_OK;
+    nacre_model *model = fit->options.model;
+    if (!fit->options.folder) {
+        nacre_status status = nc_snapshot_take(&fit->best, model, NACRE_ENTRY_PARAMETER);
+        return status ? status : nc_snapshot_take(&fit->best, model, NACRE_ENTRY_BUFFER);
+    }
     char *path = nacre_path_join(fit->context, fit->options.folder, "model.safetensors");
-    if (path) nacre_model_save(fit->options.model, path, false, fit->options.metadata, fit->options.metadata_count);
+    if (path) nacre_model_save(model, path, false, fit->options.metadata, fit->options.metadata_count);
     nacre_release(fit->context, path);
     return nacre_check(fit->context);
 }
 
-static nacre_status save_checkpoint(fitting *fit)
-{
-    if (!fit->options.folder) return NACRE_OK;
-    nc_run_state state = fit->state;
-    state.seconds += nacre_seconds() - fit->start;
-    if (nacre_run_log_sync(fit->log)) return nacre_check(fit->context);
-    return nc_checkpoint_save(&fit->options, &state);
-}
-
 static nacre_status load_best(fitting *fit)
 {
-    if (!fit->options.folder) return NACRE_OK;
+    if (!fit->options.folder) {
+        nc_snapshot_restore(&fit->best, fit->options.model);
+        return NACRE_OK;
+    }
     char *path = nacre_path_join(fit->context, fit->options.folder, "model.safetensors");
     nacre_safetensors *file = path ? nacre_safetensors_open(fit->context, path) : NULL;
     if (file) nacre_model_load(fit->options.model, file);
     nacre_safetensors_close(file);
     nacre_release(fit->context, path);
     return nacre_check(fit->context);
+}
+
+static double seconds_so_far(const fitting *fit)
+{
+    return fit->state.seconds + nacre_seconds() - fit->start;
+}
+
+static nacre_status save_checkpoint(fitting *fit)
+{
+    if (!fit->options.folder) return NACRE_OK;
+    nc_run_state state = fit->state;
+    state.seconds = seconds_so_far(fit);
+    if (nacre_run_log_sync(fit->log)) return nacre_check(fit->context);
+    return nc_checkpoint_save(&fit->options, &state);
 }
 
 static nacre_status log_epoch(fitting *fit, const nacre_evaluation *validation, double rate, double seconds)
@@ -114,11 +129,6 @@ static uint64_t step_seed(const fitting *fit)
     return ((uint64_t)bits[1] << 32 | bits[0]) >> 12; /* exact as a double */
 }
 
-static double rate_now(const fitting *fit)
-{
-    return nacre_schedule_rate(&fit->options.schedule, fit->state.step, fit->total_steps);
-}
-
 static nc_step_options step_options(const fitting *fit)
 {
     bool accumulate = fit->options.accumulate > fit->options.batch_size;
@@ -131,14 +141,33 @@ static nc_step_options step_options(const fitting *fit)
                              .optimizer = accumulate ? NULL : &fit->options.optimizer};
 }
 
+/* "epoch 2, batch 31, learning rate 0.1" */
+enum { WHERE_SIZE = 96 };
+
+static void describe_place(const fitting *fit, int64_t batch, char text[WHERE_SIZE])
+{
+    snprintf(text, WHERE_SIZE, "epoch %lld, batch %lld, learning rate %g", (long long)fit->state.epoch + 1,
+             (long long)batch, fit->rate);
+}
+
+/* The update has left the weights alone if the loss is not finite; the rest of the model goes back. */
 static nacre_status check_loss(fitting *fit, const nacre_batch *batch, uint64_t seed)
 {
+    char where[WHERE_SIZE];
     if (isfinite(nacre_read_scalar(fit->step.loss))) return NACRE_OK;
-    char where[96];
     nc_step_options options = step_options(fit);
-    snprintf(where, sizeof where, "epoch %lld, batch %lld, learning rate %g", (long long)fit->state.epoch + 1,
-             (long long)batch->index + 1, rate_now(fit));
-    return nc_diagnose(fit->context, &options, &fit->roles, batch, seed, where);
+    describe_place(fit, batch->index + 1, where);
+    nc_diagnose(fit->context, &options, &fit->roles, batch, seed, where);
+    nc_snapshot_restore(&fit->before, fit->options.model);
+    return nacre_check(fit->context);
+}
+
+/* What is not finite never reaches a file. */
+static nacre_status check_weights(const fitting *fit)
+{
+    char where[WHERE_SIZE];
+    describe_place(fit, fit->state.batch, where);
+    return nc_check_weights(fit->options.model, where);
 }
 
 /* The update of accumulated gradients is a graph of its own. */
@@ -153,7 +182,7 @@ static nacre_status apply_accumulated(fitting *fit, int64_t samples)
         nacre_apply_gradients(update->graph, fit->options.model, &fit->options.optimizer, update->learning_rate,
                               update->step, fit->update_scale);
     }
-    nacre_feed_scalar(update->learning_rate, rate_now(fit));
+    nacre_feed_scalar(update->learning_rate, fit->rate);
     nacre_feed_scalar(update->step, (double)(fit->state.step + 1));
     nacre_feed_scalar(fit->update_scale, 1 / (double)samples);
     return nacre_run(update->graph);
@@ -164,13 +193,15 @@ static nacre_status train_on(fitting *fit, const nacre_batch *batch)
     nc_step_options options = step_options(fit);
     uint64_t seed = step_seed(fit);
     bool last = batch->index + 1 == nacre_loader_batches(fit->loader);
+    fit->rate = nacre_schedule_rate(&fit->options.schedule, fit->state.step, fit->total_steps);
     if (nc_step_prepare(&fit->step, fit->context, &options, &fit->roles, batch)) return nacre_check(fit->context);
     nc_step_feed(&fit->step, &fit->roles, batch);
     if (fit->step.seed) nacre_feed_scalar(fit->step.seed, (double)seed);
     if (options.optimizer) {
-        nacre_feed_scalar(fit->step.learning_rate, rate_now(fit));
+        nacre_feed_scalar(fit->step.learning_rate, fit->rate);
         nacre_feed_scalar(fit->step.step, (double)(fit->state.step + 1));
     }
+    if (nc_snapshot_take(&fit->before, fit->options.model, NACRE_ENTRY_BUFFER)) return nacre_check(fit->context);
     if (nacre_run(fit->step.graph) || check_loss(fit, batch, seed)) return nacre_check(fit->context);
     if (nc_scores_add(&fit->scores, fit->context, &fit->step, &fit->roles, fit->options.metrics, batch))
         return nacre_check(fit->context);
@@ -199,7 +230,7 @@ static nacre_fit_event describe(const fitting *fit)
                              .batches = nacre_loader_batches(fit->loader),
                              .samples = fit->samples,
                              .step = fit->state.step,
-                             .learning_rate = rate_now(fit),
+                             .learning_rate = fit->rate,
                              .train_loss = nacre_running_mean_value(&fit->state.loss),
                              .train = fit->scores.metrics,
                              .epoch_seconds = nacre_seconds() - fit->epoch_start,
@@ -214,53 +245,73 @@ static void tell(fitting *fit, const nacre_fit_event *event)
 static nacre_status validate(fitting *fit, nacre_evaluation *validation)
 {
     nacre_fit_event event = describe(fit);
+    char what[48];
+    snprintf(what, sizeof what, "validation of epoch %lld", (long long)event.epoch);
     event.kind = NACRE_FIT_VALIDATION;
     tell(fit, &event);
-    return nacre_evaluate(fit->context,
-                          &(nacre_evaluate_options){.model = fit->options.model,
-                                                    .build = fit->options.build,
-                                                    .user = fit->options.user,
-                                                    .dataset = fit->options.validation,
-                                                    .transforms = fit->options.transforms,
-                                                    .batch_size = fit->options.batch_size,
-                                                    .workers = fit->options.workers,
-                                                    .loss = fit->options.loss,
-                                                    .metrics = fit->options.metrics},
-                          validation);
+    return nc_measure(fit->context,
+                      &(nacre_evaluate_options){.model = fit->options.model,
+                                                .build = fit->options.build,
+                                                .user = fit->options.user,
+                                                .dataset = fit->options.validation,
+                                                .transforms = fit->options.transforms,
+                                                .batch_size = fit->options.batch_size,
+                                                .workers = fit->options.workers,
+                                                .loss = fit->options.loss,
+                                                .metrics = fit->options.metrics},
+                      what, validation);
 }
 
-static nacre_status finish_epoch(fitting *fit)
+/* The epoch is done: is it the best? Model, log and checkpoint are written in this order, so that a run that is killed
+ * between two of them goes on from the checkpoint before and writes them again. */
+static nacre_status conclude_epoch(fitting *fit, const nacre_evaluation *validation)
 {
-    nacre_evaluation validation = {0};
-    const nacre_evaluation *seen = fit->options.validation ? &validation : NULL;
-    if (seen && validate(fit, &validation)) return nacre_check(fit->context);
     nacre_fit_event event = describe(fit);
-    double value = deciding_value(fit, seen);
+    double value = deciding_value(fit, validation);
     event.kind = NACRE_FIT_EPOCH;
-    event.validation = seen;
-    event.best = is_better(fit, seen, value);
+    event.validation = validation;
+    event.best = is_better(fit, validation, value);
+    fit->state.train_loss = event.train_loss;
     fit->state.epoch++;
     fit->state.batch = 0;
     fit->state.bad_epochs = event.best ? 0 : fit->state.bad_epochs + 1;
     if (event.best) {
         fit->state.best_value = value;
         fit->state.best_epoch = fit->state.epoch;
-        save_best(fit);
+        if (save_best(fit)) return nacre_check(fit->context);
     }
-    fit->result->train_loss = event.train_loss;
-    log_epoch(fit, seen, event.learning_rate, event.epoch_seconds);
+    if (log_epoch(fit, validation, event.learning_rate, event.epoch_seconds)) return nacre_check(fit->context);
     tell(fit, &event);
-    nacre_metrics_destroy(validation.metrics);
     nc_scores_clear(&fit->scores);
     fit->state.loss = (nacre_running_mean){0};
     fit->samples = 0;
-    return nacre_check(fit->context) ? nacre_check(fit->context) : save_checkpoint(fit);
+    return save_checkpoint(fit);
+}
+
+static nacre_status finish_epoch(fitting *fit)
+{
+    nacre_evaluation validation = {0};
+    nacre_status status = check_weights(fit);
+    if (status == NACRE_OK && fit->options.validation) status = validate(fit, &validation);
+    if (status == NACRE_OK) status = conclude_epoch(fit, fit->options.validation ? &validation : NULL);
+    nacre_metrics_destroy(validation.metrics);
+    return status;
+}
+
+/* A run that stops at the end of an epoch finishes it: a checkpoint lies either within an epoch or after its record. */
+static nacre_status save_within_epoch(fitting *fit, int64_t step_before)
+{
+    int64_t every = fit->options.checkpoint_every;
+    bool due = every > 0 && fit->state.step != step_before && fit->state.step % every == 0;
+    if (!due && !fit->stop) return NACRE_OK;
+    nacre_status status = check_weights(fit);
+    return status ? status : save_checkpoint(fit);
 }
 
 static nacre_status run_epoch(fitting *fit)
 {
     const nacre_batch *batch;
-    int64_t every = fit->options.checkpoint_every;
+    int64_t batches = nacre_loader_batches(fit->loader);
     fit->epoch_start = nacre_seconds();
     fit->wait_before = nacre_loader_statistics(fit->loader).wait_seconds;
     fit->samples = fit->state.batch * fit->options.batch_size;
@@ -271,8 +322,8 @@ static nacre_status run_epoch(fitting *fit)
         nacre_fit_event event = describe(fit);
         event.kind = NACRE_FIT_STEP;
         tell(fit, &event);
-        bool due = every > 0 && fit->state.step != step_before && fit->state.step % every == 0;
-        if ((due || fit->stop) && save_checkpoint(fit)) return nacre_check(fit->context);
+        if (fit->state.batch == batches) break;
+        if (save_within_epoch(fit, step_before)) return nacre_check(fit->context);
         if (fit->stop) return NACRE_OK;
     }
     return nacre_check(fit->context) ? nacre_check(fit->context) : finish_epoch(fit);
@@ -305,17 +356,32 @@ static nacre_status check_options(fitting *fit)
     return NACRE_OK;
 }
 
+/* Goes on from the checkpoint if that is wanted and there is one. An older run's checkpoint must not be taken for this
+ * one's later. */
+static nacre_status find_start(fitting *fit, bool *resumed)
+{
+    const nacre_fit_options *options = &fit->options;
+    *resumed = options->resume && nc_checkpoint_exists(options);
+    if (*resumed) return nc_checkpoint_load(options, &fit->state);
+    if (options->resume)
+        nacre_log_message(fit->context, NACRE_LOG_WARNING, "'%s' holds no checkpoint yet: the run begins anew",
+                          options->folder);
+    return nc_checkpoint_remove(options);
+}
+
 static nacre_status open_folder(fitting *fit)
 {
     const char *folder = fit->options.folder;
+    bool resumed;
     if (!folder) return NACRE_OK;
-    if (nacre_make_directories(fit->context, folder)) return nacre_check(fit->context);
-    fit->lock = nacre_lock_directory(fit->context, folder);
-    if (!fit->lock) return nacre_check(fit->context);
-    if (fit->options.resume && nc_checkpoint_load(fit->context, &fit->options, &fit->state))
-        return nacre_check(fit->context);
+    if (!fit->options.lock) {
+        if (nacre_make_directories(fit->context, folder)) return nacre_check(fit->context);
+        fit->lock = nacre_lock_directory(fit->context, folder);
+        if (!fit->lock) return nacre_check(fit->context);
+    }
+    if (find_start(fit, &resumed)) return nacre_check(fit->context);
     char *path = nacre_path_join(fit->context, folder, "log.jsonl");
-    if (path) fit->log = nacre_run_log_open(fit->context, path, fit->options.resume ? fit->state.step : -1);
+    if (path) fit->log = nacre_run_log_open(fit->context, path, resumed ? fit->state.step : -1);
     nacre_release(fit->context, path);
     return nacre_check(fit->context);
 }
@@ -325,7 +391,7 @@ static nacre_status begin(fitting *fit)
     nacre_fit_options *options = &fit->options;
     if (check_options(fit)) return nacre_check(fit->context);
     fit->state.best_value = NAN;
-    if (!options->resume) nacre_model_set_seed(options->model, options->seed);
+    nacre_model_set_seed(options->model, options->seed);
     nacre_loader_options loading = {.batch_size = (int)options->batch_size,
                                     .workers = options->workers,
                                     .prefetch = options->prefetch,
@@ -336,8 +402,11 @@ static nacre_status begin(fitting *fit)
                                     .transforms = options->transforms};
     fit->loader = nacre_loader_create(options->train, &loading);
     if (!fit->loader || nc_find_roles(fit->context, fit->loader, &fit->roles)) return nacre_check(fit->context);
-    int64_t micro = nacre_loader_batches(fit->loader), per_update = options->accumulate / options->batch_size;
-    fit->total_steps = options->epochs * ((micro + per_update - 1) / per_update);
+    int64_t batches = nacre_loader_batches(fit->loader), per_update = options->accumulate / options->batch_size;
+    if (batches == 0)
+        return nacre_fail(fit->context, NACRE_ERROR_ARGUMENT, "%lld training samples do not fill a batch of %lld",
+                          (long long)nacre_dataset_count(options->train), (long long)options->batch_size);
+    fit->total_steps = options->epochs * ((batches + per_update - 1) / per_update);
     return open_folder(fit);
 }
 
@@ -348,6 +417,8 @@ static void end(fitting *fit)
     nc_scores_release(&fit->scores, fit->context);
     nc_step_release(&fit->step);
     nc_step_release(&fit->update);
+    nc_snapshot_release(&fit->before, fit->context);
+    nc_snapshot_release(&fit->best, fit->context);
     nacre_loader_destroy(fit->loader);
 }
 
@@ -370,10 +441,11 @@ nacre_status nacre_fit(nacre_context *context, const nacre_fit_options *options,
     if (status == NACRE_OK && !fit.stop && fit.state.best_epoch != fit.state.epoch) status = load_best(&fit);
     fit.result->epochs = fit.state.epoch;
     fit.result->steps = fit.state.step;
+    fit.result->train_loss = fit.state.train_loss;
     fit.result->best_epoch = fit.state.best_epoch;
     fit.result->best_value = fit.state.best_value;
     fit.result->cancelled = fit.stop;
-    fit.result->seconds = nacre_seconds() - fit.start;
+    fit.result->seconds = seconds_so_far(&fit);
     fit.result->wait_seconds = fit.loader ? nacre_loader_statistics(fit.loader).wait_seconds : 0;
     end(&fit);
     return status;

@@ -229,8 +229,8 @@ nacre_network *nacre_network_load(nacre_context *context, const char *path)
 {
     nacre_safetensors *file = nacre_safetensors_open(context, path);
     nacre_network *network = file ? allocate(context) : NULL;
-    bool complete = network && network->model && read_metadata(network, file, path) &&
-                    nacre_model_load(network->model, file) == NACRE_OK;
+    bool complete = network && network->model && nacre_model_load(network->model, file) == NACRE_OK &&
+                    read_metadata(network, file, path);
     nacre_safetensors_close(file);
     if (complete) return network;
     nacre_network_destroy(network);
@@ -277,12 +277,43 @@ nacre_tensor *nacre_network_build(void *user, nacre_scope scope, nacre_tensor *c
         &(nacre_text_options){.parameters = network->parameters, .inputs = inputs, .input_count = input_count});
 }
 
-nacre_status nacre_network_check_input(const nacre_network *network, const nacre_field *field)
+static nacre_status check_input(const nacre_network *network, const nacre_field *field)
 {
     char got[NACRE_SHAPE_TEXT_SIZE], want[NACRE_SHAPE_TEXT_SIZE];
-    if (!network || !field) return NACRE_ERROR_ARGUMENT;
     if (nacre_shape_equal(field->shape, network->input.shape)) return NACRE_OK;
     return nacre_fail(network->context, NACRE_ERROR_SHAPE,
                       "the model takes \"%s\" of shape %s, the data gives \"%s\" of shape %s", network->input.name,
                       nacre_shape_text(network->input.shape, want), field->name, nacre_shape_text(field->shape, got));
+}
+
+/* Labels are numbers; they must mean the same classes. Data may lack the last ones. */
+static nacre_status check_classes(const nacre_network *network, const nacre_dataset *dataset)
+{
+    int count = network->class_count ? nacre_dataset_classes(dataset) : 0;
+    for (int i = 0; i < count; i++) {
+        const char *name = nacre_dataset_class_name(dataset, i), *known = nacre_network_class(network, i);
+        if (!known)
+            return nacre_fail(network->context, NACRE_ERROR_ARGUMENT, "the data has %d classes, the model %d", count,
+                              network->class_count);
+        if (strcmp(name, known) != 0)
+            return nacre_fail(network->context, NACRE_ERROR_ARGUMENT,
+                              "class %d is \"%s\" in the data and \"%s\" in the model; data.classes sets their order",
+                              i, name, known);
+    }
+    return NACRE_OK;
+}
+
+nacre_status nacre_network_check_data(const nacre_network *network, const nacre_dataset *dataset)
+{
+    const nacre_field *field;
+    nacre_field input;
+    if (!network || !dataset) return NACRE_ERROR_ARGUMENT;
+    for (int i = 0; (field = nacre_dataset_field(dataset, i)); i++) {
+        if (field->role != NACRE_ROLE_IMAGE && field->role != NACRE_ROLE_FEATURES) continue;
+        nacre_status status = nacre_transforms_field(network->transforms, dataset, field, &input);
+        if (status == NACRE_OK) status = check_input(network, &input);
+        return status ? status : check_classes(network, dataset);
+    }
+    return nacre_fail(network->context, NACRE_ERROR_ARGUMENT, "\"%s\" has neither images nor features",
+                      nacre_dataset_name(dataset));
 }

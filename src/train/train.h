@@ -29,8 +29,9 @@ typedef struct nc_step_options {
     void *user;
     const char *loss; /* a name, never NULL */
     double label_smoothing;
-    bool training;
-    const nacre_optimizer *optimizer; /* training; NULL: gradients are accumulated only */
+    bool training;                    /* layers behave as in training */
+    bool forward;                     /* no gradients */
+    const nacre_optimizer *optimizer; /* NULL: gradients are accumulated only */
 } nc_step_options;
 
 /* (Re)builds if the number of samples differs from the last time. */
@@ -59,9 +60,33 @@ nacre_status nc_scores_add(nc_scores *scores, nacre_context *context, const nc_s
 void nc_scores_clear(nc_scores *scores);
 void nc_scores_release(nc_scores *scores, nacre_context *context);
 
-/* Finds the first node of the step whose result is not finite and says so. */
+/* nacre_evaluate; `what` is being evaluated stands in messages. */
+nacre_status nc_measure(nacre_context *context, const nacre_evaluate_options *options, const char *what,
+                        nacre_evaluation *result);
+
+/* The loss of a batch is not finite: finds the first node of the step whose result is not and says so. */
 nacre_status nc_diagnose(nacre_context *context, const nc_step_options *options, const nc_roles *roles,
                          const nacre_batch *batch, uint64_t seed, const char *where);
+/* Fails with the first parameter or buffer of the model that is not finite. */
+nacre_status nc_check_weights(nacre_model *model, const char *where);
+
+/* ---- copies of what a model holds ---- */
+
+typedef struct nc_slab_copy {
+    void *data;
+    size_t bytes;
+} nc_slab_copy;
+
+/* Zero at first. */
+typedef struct nc_snapshot {
+    nc_slab_copy copies[NACRE_ENTRY_ROLES][NACRE_DTYPE_COUNT];
+} nc_snapshot;
+
+/* All entries of a role as they are now. */
+nacre_status nc_snapshot_take(nc_snapshot *snapshot, nacre_model *model, nacre_entry_role role);
+/* Gives the entries of all roles that were taken their values back. */
+void nc_snapshot_restore(const nc_snapshot *snapshot, nacre_model *model);
+void nc_snapshot_release(nc_snapshot *snapshot, nacre_context *context);
 
 /* ---- where a run is: everything that resuming needs besides the entries of the model ---- */
 
@@ -70,11 +95,14 @@ typedef struct nc_run_state {
     int64_t step;         /* optimizer steps */
     int64_t best_epoch, bad_epochs;
     double best_value;       /* NaN: none yet */
+    double train_loss;       /* of the last epoch */
     nacre_running_mean loss; /* of the epoch so far */
     double seconds;          /* of all processes before */
 } nc_run_state;
 
+bool nc_checkpoint_exists(const nacre_fit_options *options);
+nacre_status nc_checkpoint_remove(const nacre_fit_options *options);
 nacre_status nc_checkpoint_save(const nacre_fit_options *options, const nc_run_state *state);
-nacre_status nc_checkpoint_load(nacre_context *context, const nacre_fit_options *options, nc_run_state *state);
+nacre_status nc_checkpoint_load(const nacre_fit_options *options, nc_run_state *state);
 
 #endif
