@@ -101,14 +101,14 @@ static bool grow_entries(nacre_model *model)
     return true;
 }
 
+/* Room to spare is not touched, so it costs addresses and no memory. */
 static bool grow_slab(nacre_model *model, struct slab *slab, size_t needed)
 {
     if (needed <= slab->capacity) return true;
-    size_t capacity = slab->capacity + slab->capacity / 2 > needed ? slab->capacity + slab->capacity / 2 : needed;
+    size_t capacity = needed + needed / 2;
     char *data = nacre_allocate_aligned(model->context, capacity);
     if (!data) return false;
     if (slab->used) memcpy(data, slab->data, slab->used);
-    memset(data + slab->used, 0, capacity - slab->used);
     nacre_release_aligned(model->context, slab->data);
     slab->data = data;
     slab->capacity = capacity;
@@ -143,6 +143,7 @@ int nacre_model_add(nacre_model *model, nacre_entry_role role, const char *path,
     *index_place(model, copy) = model->count + 1;
     model->entries[model->count] =
         (struct entry){.path = copy, .role = role, .dtype = dtype, .shape = shape, .offset = offset, .bytes = bytes};
+    memset(slab->data + slab->used, 0, offset + bytes - slab->used);
     slab->used = offset + bytes;
     return model->count++;
 }

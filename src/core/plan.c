@@ -8,7 +8,6 @@
 
 #include <limits.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* ---- passes ---- */
 
@@ -201,15 +200,7 @@ static bool take_block(compiler *compilation)
     if (bytes == SIZE_MAX) return false;
     plan->block_bytes = bytes;
     plan->block = nacre_allocate_aligned(plan->context, bytes); /* also for 0 bytes: empty tensors have an address */
-    if (!plan->block) return false;
-#ifdef MADV_HUGEPAGE
-    /* Large pages halve the cost of the first touch; refusal is harmless. */
-    enum { PAGE = 2 << 20 };
-    uintptr_t from = ((uintptr_t)plan->block + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
-    uintptr_t to = ((uintptr_t)plan->block + bytes) & ~(uintptr_t)(PAGE - 1);
-    if (to > from) (void)madvise((void *)from, to - from, MADV_HUGEPAGE);
-#endif
-    return true;
+    return plan->block != NULL;
 }
 
 /* ---- steps ---- */
