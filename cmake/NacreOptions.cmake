@@ -29,7 +29,7 @@ target_compile_options(nacre_options INTERFACE
     -Wall -Wextra -Wshadow -Wundef -Wvla -Wpointer-arith -Wwrite-strings -Wformat=2 -Wno-format-nonliteral
     -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wredundant-decls -Wimplicit-fallthrough
     -Wno-missing-field-initializers
-    $<$<C_COMPILER_ID:GNU>:-Wlogical-op;-Wduplicated-cond;-Wduplicated-branches>
+    $<$<C_COMPILER_ID:GNU>:-Wlogical-op;-Wduplicated-cond;-Wduplicated-branches;-Wno-format-truncation>
     $<$<C_COMPILER_ID:Clang>:-Wunreachable-code;-Wno-missing-braces>
     $<$<BOOL:${NACRE_WERROR}>:-Werror>
     # What the processor computes must be what the source says; only the SIMD kernels contract a*b+c.
