@@ -35,7 +35,7 @@ typedef struct golden {
 static const nacre_named_array *find(const golden *g, const char *tensor)
 {
     char name[TEXT];
-    snprintf(name, sizeof name, "%s.%s", g->name, tensor);
+    snprintf(name, sizeof name, "%.60s.%.60s", g->name, tensor);
     return nacre_safetensors_find(g->file, name);
 }
 
