@@ -70,7 +70,7 @@ static bool read_number(nc_lexer *lexer)
 {
     const char *start = lexer->next;
     while (is_digit(peek(lexer, 0))) lexer->next++;
-    if (peek(lexer, 0) == '.' && peek(lexer, 1) != '.') { /* 1..3 is a range */
+    if (peek(lexer, 0) == '.' && is_digit(peek(lexer, 1))) { /* 1..3 is a range, and a point needs digits behind it */
         lexer->next++;
         while (is_digit(peek(lexer, 0))) lexer->next++;
     }
