@@ -244,10 +244,10 @@ static void backward_weight_task(void *user, int64_t index, int thread)
     const int64_t block = index % l->blocks, group = index / l->blocks, depth = l->in_channels * l->taps;
     const int64_t channel = block * l->block, channels = nc_least(l->in_channels - channel, l->block);
     REAL *columns = thread_columns(l, thread);
-    nc_matmul p = {.m = l->out_channels, .n = channels * l->taps};
+    nc_matmul p = {.m = l->out_channels, .n = channels * l->taps, .a = columns, .b = columns};
     p.c = l->result + group * l->out_channels * depth + channel * l->taps;
     p.c_row = depth;
-    multiply(l, &p, thread); /* zeros */
+    multiply(l, &p, thread); /* zeros: of a and b nothing is read yet */
     p.accumulate = true;
     for (int64_t image = 0; image < l->batch; image++)
         for (int64_t i = 0; i * l->chunk < l->lines; i++) {
