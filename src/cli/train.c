@@ -152,11 +152,14 @@ static int train(nc_call *call, nacre_experiment *experiment)
         nacre_progress_detect(&drawing, STDERR_FILENO);
         call->progress = listener.progress = nacre_progress_create(context, &drawing);
     }
-    struct sigaction action = {.sa_handler = interrupt}, before;
-    sigaction(SIGINT, &action, &before);
+    /* The first signal asks, a second one ends the process. */
+    struct sigaction action = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND}, before[2];
+    sigaction(SIGINT, &action, &before[0]);
+    sigaction(SIGTERM, &action, &before[1]);
     nacre_experiment_options options = {.resume = nc_flag(call, "resume"), .listen = listen, .listen_user = &listener};
     nacre_status status = nacre_experiment_run(context, experiment, &options, &result);
-    sigaction(SIGINT, &before, NULL);
+    sigaction(SIGINT, &before[0], NULL);
+    sigaction(SIGTERM, &before[1], NULL);
     call->progress = NULL;
     nacre_progress_destroy(listener.progress);
     int code = status || result.fit.cancelled ? NC_EXIT_FAILED : NC_EXIT_DONE;

@@ -1,0 +1,143 @@
+#!/bin/sh
+# nacre train and evaluate: what they print and write, the same bits again, killed and resumed runs, one run per folder.
+. "$NACRE_SOURCE/tests/expect.sh"
+recipe=$NACRE_SOURCE/tests/cli/tiny.yaml
+unset NACRE_DATA
+
+# number FILE KEY: the value of the first "KEY": in the last line of a file.
+number() {
+    tail -n 1 "$1" | sed -n 's/.*"'"$2"'":\([-+.0-9e]*\).*/\1/p'
+}
+# is EXPRESSION: true in awk's eyes.
+is() {
+    awk "BEGIN { exit !($1) }"
+}
+# A number from 1 to $1.
+random() {
+    od -An -N2 -tu2 /dev/urandom | awk -v limit="$1" '{ print 1 + $1 % limit }'
+}
+expect_no_temporaries() {
+    [ -z "$(find "$1" -name '*.tmp')" ] || fault "$line: left $(find "$1" -name '*.tmp')"
+}
+
+# ---- results ----
+
+run "$NACRE" train "$recipe" -o "$scratch/a" --json --set output.report=true
+expect_code 0
+expect_err 'epoch 4/4'
+[ "$(wc -l <"$scratch/out")" -eq 1 ] || fault 'train --json prints more than its object'
+accuracy=$(number "$scratch/out" accuracy)
+is "${accuracy:-2} >= 0.2 && ${accuracy:-2} <= 1" || fault "metrics.test.accuracy is '$accuracy'"
+expect_out '{"metrics":{"test":{"loss":'
+[ "$(number "$scratch/out" seed)" = 1 ] || fault 'the seed is not in the object'
+[ "$(number "$scratch/out" parameters)" = 694 ] || fault 'the parameters are not in the object'
+is "$(number "$scratch/out" seconds) > 0" || fault 'the seconds are not in the object'
+is "$(number "$scratch/out" steps) == 60" || fault 'there were not 60 steps'
+for file in model.safetensors last.safetensors log.jsonl report.html; do
+    [ -s "$scratch/a/$file" ] || fault "train did not write $file"
+done
+grep -q '<svg' "$scratch/a/report.html" || fault 'the report shows no curves'
+! grep -q 'https\{0,1\}://[^"]*\.\(js\|css\)' "$scratch/a/report.html" || fault 'the report needs a network'
+expect_no_temporaries "$scratch/a"
+
+run "$NACRE" evaluate "$scratch/a/model.safetensors" --json
+expect_code 0
+[ "$(number "$scratch/out" accuracy)" = "$accuracy" ] || fault 'evaluate disagrees with train'
+[ "$(number "$scratch/out" samples)" = 40 ] || fault 'evaluate did not see 40 samples'
+[ "$(number "$scratch/out" parameters)" = 694 ] || fault 'the parameters are not in the object'
+is "$(number "$scratch/out" seconds) > 0" || fault 'the seconds are not in the object'
+expect_no_err
+
+# The saved weights are those of the best epoch.
+run "$NACRE" evaluate "$scratch/a/model.safetensors" --part validation --json
+expect_code 0
+expect_out '{"metrics":{"validation":{'
+best=$(sed 's/.*"validation.accuracy":\([.0-9e-]*\).*/\1/' "$scratch/a/log.jsonl" | sort -g | tail -n 1)
+is "$(number "$scratch/out" accuracy) == $best" || fault "evaluate on validation is not the best of the log, $best"
+run "$NACRE" evaluate "$scratch/a/model.safetensors" --part train
+expect_code 0
+expect_out '(240 samples'
+
+# ---- the same bits ----
+
+for run in b c; do
+    run "$NACRE" train "$recipe" -o "$scratch/$run" --quiet
+    expect_code 0
+    expect_out 'best epoch'
+    expect_no_err
+done
+cmp -s "$scratch/b/model.safetensors" "$scratch/c/model.safetensors" || fault 'two runs with one seed differ'
+run "$NACRE" train "$recipe" -o "$scratch/d" --quiet --seed 2
+expect_code 0
+! cmp -s "$scratch/b/model.safetensors" "$scratch/d/model.safetensors" || fault 'another seed makes no difference'
+
+# ---- killed and resumed ----
+
+for round in 1 2 3; do
+    folder=$scratch/killed$round
+    resume=
+    for _ in 1 2 3; do
+        # shellcheck disable=SC2086
+        "$NACRE" train "$recipe" -o "$folder" --quiet $resume >/dev/null 2>&1 &
+        victim=$!
+        sleep "0.$(random 3)"
+        kill -9 "$victim" 2>/dev/null
+        wait "$victim" 2>/dev/null
+        resume=--resume
+    done
+    run "$NACRE" train "$recipe" -o "$folder" --resume
+    expect_code 0
+    cmp -s "$scratch/b/model.safetensors" "$folder/model.safetensors" || fault "round $round: killed and resumed, other bits"
+    [ "$(wc -l <"$folder/log.jsonl")" -eq 4 ] || fault "round $round: the log does not have its 4 epochs"
+    expect_no_temporaries "$folder"
+done
+
+# Ctrl-C: the run stops by itself and says how to go on. (A shell's background commands do not hear it.)
+cat >"$scratch/interrupted.sh" <<'END'
+"$NACRE" train "$1" -o "$2" --set training.epochs=4000 &
+child=$!
+while [ ! -s "$2/last.safetensors" ]; do sleep 0.05; done
+kill -TERM "$child"
+wait "$child"
+END
+run env NACRE="$NACRE" sh "$scratch/interrupted.sh" "$recipe" "$scratch/interrupted"
+expect_code 1
+expect_out 'go on with --resume'
+[ -s "$scratch/interrupted/last.safetensors" ] || fault 'an interrupted run has no checkpoint'
+expect_no_temporaries "$scratch/interrupted"
+
+# Going on where there is nothing yet begins; going on under another recipe is said.
+run "$NACRE" train "$recipe" -o "$scratch/new" --resume
+expect_code 0
+expect_err 'the run begins anew'
+cmp -s "$scratch/b/model.safetensors" "$scratch/new/model.safetensors" || fault 'resume without a checkpoint: other bits'
+run "$NACRE" train "$recipe" -o "$scratch/new" --resume --set optimizer.learning_rate=0.01
+expect_code 0
+expect_err 'was made with another nacre.recipe'
+run "$NACRE" train "$recipe" -o "$scratch/new" --resume --set training.batch_size=8
+expect_code 1
+expect_err 'was made with seed 1, batch size 16'
+
+# ---- one run per folder ----
+
+"$NACRE" train "$recipe" -o "$scratch/shared" --quiet --set training.epochs=4000 >/dev/null 2>&1 &
+first=$!
+while [ ! -s "$scratch/shared/last.safetensors" ]; do sleep 0.05; done
+run "$NACRE" train "$recipe" -o "$scratch/shared"
+expect_code 1
+expect_err "is in use by process $first"
+expect_no_out
+kill -9 "$first"
+wait "$first" 2>/dev/null
+run "$NACRE" train "$recipe" -o "$scratch/shared" --quiet
+expect_code 0
+cmp -s "$scratch/b/model.safetensors" "$scratch/shared/model.safetensors" || fault 'a fresh run in a used folder: other bits'
+
+# ---- figures to reach ----
+
+run "$NACRE" train "$recipe" -o "$scratch/target" --quiet --require-target --set 'target={accuracy: 0.1}'
+expect_code 0
+run "$NACRE" train "$recipe" -o "$scratch/target" --quiet --require-target --set 'target={f1_macro: 0.999}'
+expect_code 1
+expect_out 'target for f1_macro was not reached'
+finish

@@ -1,0 +1,169 @@
+/* Memory that runs out at each allocation in turn, in training, opening, loading and evaluating: one clear failure,
+ * nothing leaked, nothing half written. */
+#include "runs.h"
+
+#include <unistd.h>
+
+/* Only power cuts need the disk. */
+int fsync(int file)
+{
+    (void)file;
+    return 0;
+}
+
+/* As nc_fail_each_allocation, for what leaves compiled plans in the context. */
+static void fail_each_allocation(bool (*body)(nacre_context *context, void *user), void *user)
+{
+    bool reached = true;
+    for (long skip = 0; reached; skip++) {
+        nc_allocator allocator = {.fail_at = -1};
+        nacre_context *context = nacre_context_create(
+            &(nacre_context_options){.allocator = {&allocator, nc_allocator_resize}, .threads = 1});
+        NC_REQUIRE(context);
+        allocator.fail_at = allocator.count + skip;
+        bool done = body(context, user);
+        reached = allocator.count > allocator.fail_at;
+        if (!done && nacre_check(context) != NACRE_ERROR_MEMORY)
+            NC_COMPLAIN("allocation %ld failed: expected \"out of memory\", got \"%s\"", skip, nacre_message(context));
+        if (!done && !reached) NC_COMPLAIN("not done although no allocation failed: %s", nacre_message(context));
+        nacre_context_destroy(context);
+        if (allocator.live != 0) NC_COMPLAIN("allocation %ld failed: %ld blocks leaked", skip, allocator.live);
+    }
+}
+
+/* ---- fitting ---- */
+
+static bool fit(nacre_context *context, void *user)
+{
+    const char *folder = user;
+    nc_run run = {.context = context};
+    run.train = nc_stripes(context, 20, 1, NC_CLASSES);
+    run.validation = nc_stripes(context, 6, 2, NC_CLASSES);
+    run.transforms = nacre_transforms_parse(context, "random_crop(6, padding=1); scale(1/255)");
+    run.fit = (nacre_fit_options){.model = nacre_model_create(context),
+                                  .build = nc_lively_model,
+                                  .train = run.train,
+                                  .validation = run.validation,
+                                  .transforms = run.transforms,
+                                  .optimizer = {.kind = NACRE_OPTIMIZER_ADAMW, .clip_norm = 1},
+                                  .schedule = {.base = 0.02},
+                                  .epochs = 2,
+                                  .batch_size = 8,
+                                  .accumulate = 16,
+                                  .checkpoint_every = 1,
+                                  .folder = folder};
+    bool done = nacre_check(context) == NACRE_OK && nc_run_go(&run) == NACRE_OK;
+    nacre_model_destroy(run.fit.model);
+    nacre_transforms_destroy(run.transforms);
+    nacre_dataset_destroy(run.train);
+    nacre_dataset_destroy(run.validation);
+    if (folder) NC_CHECK_INT(nc_count_temporaries(folder), 0);
+    return done;
+}
+
+static void fitting(void)
+{
+    fail_each_allocation(fit, NULL);
+}
+
+static void fitting_with_files(void)
+{
+    char folder[256];
+    snprintf(folder, sizeof folder, "%s", nc_file("fit"));
+    fail_each_allocation(fit, folder);
+}
+
+/* ---- experiments ---- */
+
+static const char RECIPE[] = "data: {source: glyphs, count: 30, transforms: [resize(8), scale(1/255), standardise]}\n"
+                             "model:\n"
+                             "  text: |\n"
+                             "    model tiny(classes=10, width=2)\n"
+                             "      input x f32[N, 1, 8, 8]\n"
+                             "      h = flatten(x)\n"
+                             "      repeat i in 1..2\n"
+                             "        h = linear(h, 4 * width) as fc{i}\n"
+                             "        h = relu(h)\n"
+                             "      end\n"
+                             "      out = linear(h, classes)\n"
+                             "      return out\n"
+                             "    end\n"
+                             "  parameters: {width: 3}\n"
+                             "training: {epochs: 1, batch_size: 16, metrics: [accuracy, f1_macro]}\n"
+                             "target: {accuracy: 0.1}\n";
+
+typedef struct place {
+    const char *folder;
+    bool run;
+} place;
+
+static bool experiment(nacre_context *context, void *user)
+{
+    const place *where = user;
+    nacre_recipe *recipe = nacre_recipe_parse(context, RECIPE, strlen(RECIPE), "test.yaml", NULL);
+    nacre_experiment opened = {0};
+    nacre_experiment_result result = {0};
+    bool done = recipe && nacre_experiment_open(context, recipe, NULL, where->folder, &opened) == NACRE_OK;
+    if (done && where->run) done = nacre_experiment_run(context, &opened, NULL, &result) == NACRE_OK;
+    nacre_metrics_destroy(result.test.metrics);
+    nacre_release(context, result.model_path);
+    nacre_release(context, result.report_path);
+    nacre_experiment_close(&opened);
+    nacre_recipe_destroy(recipe);
+    return done;
+}
+
+static void opening_an_experiment(void)
+{
+    char folder[256];
+    snprintf(folder, sizeof folder, "%s", nc_file("open"));
+    fail_each_allocation(experiment, &(place){folder, false});
+}
+
+static void running_an_experiment(void)
+{
+    char folder[256];
+    snprintf(folder, sizeof folder, "%s", nc_file("run"));
+    fail_each_allocation(experiment, &(place){folder, true});
+    NC_CHECK_INT(nc_count_temporaries(folder), 0);
+}
+
+/* ---- saved models ---- */
+
+/* Loads and evaluates, as the command does. */
+static bool load(nacre_context *context, void *user)
+{
+    nacre_network *network = nacre_network_load(context, user);
+    nacre_dataset *dataset = network ? nacre_glyphs(context, 12, 0) : NULL;
+    nacre_evaluation evaluation = {0};
+    bool done = dataset && nacre_network_check_data(network, dataset) == NACRE_OK &&
+                nacre_evaluate(context,
+                               &(nacre_evaluate_options){.model = nacre_network_model(network),
+                                                         .build = nacre_network_build,
+                                                         .user = network,
+                                                         .dataset = dataset,
+                                                         .transforms = nacre_network_transforms(network)},
+                               &evaluation) == NACRE_OK;
+    nacre_metrics_destroy(evaluation.metrics);
+    nacre_dataset_destroy(dataset);
+    nacre_network_destroy(network);
+    return done;
+}
+
+static void loading_a_model(void)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s", nc_file("run/model.safetensors"));
+    NC_REQUIRE(nacre_path_exists(path));
+    fail_each_allocation(load, path);
+}
+
+int main(void)
+{
+    NC_RUN(fitting);
+    NC_RUN(fitting_with_files);
+    NC_RUN(opening_an_experiment);
+    NC_RUN(running_an_experiment);
+    NC_RUN(loading_a_model);
+    return nc_report();
+}
