@@ -5,5 +5,6 @@
 nacre_tensor *nacre_dropout(nacre_scope scope, nacre_tensor *x, double p)
 {
     if (!scope.training || p == 0) return x;
-    return nacre_dropout_with(x, nacre_seed(scope.graph, true), nacre_graph_node_count(scope.graph), p, 0);
+    int64_t stream = nacre_graph_node_count(scope.graph); /* before the seed, which may be a node more */
+    return nacre_dropout_with(x, nacre_seed(scope.graph, true), stream, p, 0);
 }
