@@ -310,7 +310,8 @@ static nacre_tensor *trap_model(void *user, nacre_scope s, nacre_tensor *const *
     nacre_tensor *x =
         nacre_relu(nacre_batch_norm(nacre_in(s, "bn"), nacre_conv2d(nacre_in(s, "conv"), inputs[0], 3, 3, NULL), NULL));
     x = nacre_linear(nacre_in(s, "fc1"), nacre_flatten(x, 1), 8, NULL);
-    x = nacre_linear(nacre_in(s, "fc2"), nacre_mul_scalar(x, set->factor), 8, NULL);
+    x = nacre_mul_scalar(x, set->factor); /* at the path of fc1 */
+    x = nacre_linear(nacre_in(s, "fc2"), x, 8, NULL);
     return nacre_linear(nacre_in(s, "fc3"), x, NC_CLASSES, NULL);
 }
 
