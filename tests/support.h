@@ -44,7 +44,9 @@ static inline void nc_remove_folder(void)
 static inline const char *nc_folder(void)
 {
     if (!*nc_folder_name) {
-        snprintf(nc_folder_name, sizeof nc_folder_name, "/tmp/nacre-test-XXXXXX");
+        /* In memory where there is such a place: thousands of small files are written. */
+        const char *place = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+        snprintf(nc_folder_name, sizeof nc_folder_name, "%s/nacre-test-XXXXXX", place);
         if (!mkdtemp(nc_folder_name)) exit(1);
         atexit(nc_remove_folder);
     }

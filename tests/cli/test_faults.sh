@@ -1,6 +1,7 @@
 #!/bin/sh
 # nacre train and evaluate given what they cannot use: a message that names the place, exit code 1, and nothing half
 # written. Wrong usage is exit code 2.
+[ ! -w /dev/shm ] || export TMPDIR=/dev/shm # in memory: there are many small files
 . "$NACRE_SOURCE/tests/expect.sh"
 unset NACRE_DATA
 recipe=$NACRE_SOURCE/tests/cli/tiny.yaml

@@ -1,5 +1,6 @@
 #!/bin/sh
 # nacre predict: pictures and folders in, labels and probabilities out, from the saved file alone and as evaluate says.
+[ ! -w /dev/shm ] || export TMPDIR=/dev/shm # in memory: there are many small files
 . "$NACRE_SOURCE/tests/expect.sh"
 unset NACRE_DATA
 recipe=$NACRE_SOURCE/tests/cli/tiny.yaml

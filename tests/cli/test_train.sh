@@ -1,5 +1,6 @@
 #!/bin/sh
 # nacre train and evaluate: what they print and write, the same bits again, killed and resumed runs, one run per folder.
+[ ! -w /dev/shm ] || export TMPDIR=/dev/shm # in memory: there are many small files
 . "$NACRE_SOURCE/tests/expect.sh"
 recipe=$NACRE_SOURCE/tests/cli/tiny.yaml
 unset NACRE_DATA
