@@ -7,8 +7,8 @@
  *     if (nacre_fit(ctx, &fit, &result)) fprintf(stderr, "%s\n", nacre_message(ctx));
  *
  * A whole training step - forward, backward, update - is one graph and one plan. The run is a pure function of the
- * options: the number of loader workers does not change a bit, and a run that was killed and resumed ends with the
- * bits of the run that was not.
+ * options: the number of loader workers or of compute threads does not change a bit, and a run that was killed and
+ * resumed ends with the bits of the run that was not.
  */
 #ifndef NACRE_TRAIN_H
 #define NACRE_TRAIN_H
@@ -124,7 +124,7 @@ typedef struct nacre_fit_event {
     int64_t step;           /* optimizer steps in the whole run */
     double learning_rate;
     double train_loss;                  /* running mean of the epoch */
-    nacre_metrics *train;               /* running, of the epoch */
+    nacre_metrics *train;               /* running, of what this process has seen of the epoch */
     const nacre_evaluation *validation; /* EPOCH: NULL without validation data */
     bool best;                          /* EPOCH: the best so far */
     double epoch_seconds, wait_seconds; /* time, and how much of it was waiting for data */

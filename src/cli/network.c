@@ -98,7 +98,7 @@ nacre_tensor *nc_named_model_build(nc_named_model *named, nacre_graph *graph, bo
     nacre_shape shape = {.rank = named->input.rank + 1, .dims = {named->batch}};
     for (int i = 0; i < named->input.rank; i++) shape.dims[i + 1] = named->input.dims[i];
     nacre_tensor *input = nacre_input(graph, "input", NACRE_F32, shape);
-    return named->build(named->user, nacre_root(graph, named->model, training), &input, 1);
+    return named->build(named->user, scope, &input, 1);
 }
 
 void nc_named_model_close(nc_named_model *named)

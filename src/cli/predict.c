@@ -71,6 +71,22 @@ static void show_values(prediction *all, const char *origin, const float *output
 
 /* ---- batches ---- */
 
+static nacre_status show(prediction *all, const char *origin, const float *outputs, int64_t count,
+                         double *probabilities)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(outputs[i]))
+            return nacre_fail(all->call->context, NACRE_ERROR_NUMERIC, "%s: output %lld of the model is not finite",
+                              origin, (long long)i);
+    if (nacre_network_class_count(all->network) < 2) {
+        show_values(all, origin, outputs, count);
+    } else {
+        softmax(outputs, count, probabilities);
+        show_classes(all, origin, probabilities, count);
+    }
+    return NACRE_OK;
+}
+
 static nacre_status run_batch(prediction *all, nacre_graph *graph, const nacre_batch *batch)
 {
     nacre_context *context = all->call->context;
@@ -90,12 +106,7 @@ static nacre_status run_batch(prediction *all, nacre_graph *graph, const nacre_b
         for (int64_t i = 0; i < batch->count; i++) {
             char origin[1024];
             nacre_dataset_origin(all->pictures, batch->indices[i], origin, sizeof origin);
-            if (nacre_network_class_count(all->network) < 2) {
-                show_values(all, origin, outputs + i * columns, columns);
-                continue;
-            }
-            softmax(outputs + i * columns, columns, probabilities);
-            show_classes(all, origin, probabilities, columns);
+            if (show(all, origin, outputs + i * columns, columns, probabilities)) break;
         }
     nacre_release(context, outputs);
     nacre_release(context, probabilities);

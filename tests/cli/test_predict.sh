@@ -95,6 +95,22 @@ expect_code 1
 expect_err 'cut.png'
 expect_no_out
 
+# Pictures of another size than the model takes, where the transforms do not even them out.
+run "$NACRE" train "$recipe" -o fixed --quiet --set model.text=null \
+    --set 'model={zoo: mlp, parameters: {hidden: 8}}' --set 'data.transforms=[scale(1/255)]' --set training.epochs=1
+expect_code 0
+printf 'P5 4 4 255\n0123456789abcdef' >small.pgm
+run "$NACRE" predict fixed/model.safetensors small.pgm
+expect_code 1
+expect_err 'the model takes "image" of shape [1, 28, 28], the data gives "image" of shape [1, 4, 4]'
+expect_no_out
+run "$NACRE" predict fixed/model.safetensors "$one" small.pgm
+expect_code 1
+expect_err "small.pgm: \"image\" is [1, 4, 4], but the first sample's is [1, 28, 28]"
+run "$NACRE" predict $model "$one" small.pgm
+expect_code 1
+expect_err 'small.pgm: random_crop: 28 x 28 is larger than the image, 4 x 4'
+
 # A saved model that was cut or changed says so.
 size=$(wc -c <$model)
 head -c $((size / 2)) $model >cut.safetensors

@@ -196,6 +196,41 @@ static void the_message_names_file_and_reason(void)
     nacre_release(ctx, bytes);
 }
 
+/* The command, where the test knows it, refuses the network as it is now. */
+static void predict_fails(const nacre_network *network, const char *message)
+{
+    static const char *const keys[] = {"nacre.model", "nacre.transforms", "nacre.classes", "nacre.input"};
+    nacre_text_pair pairs[4];
+    const char *command = getenv("NACRE"), *model = nc_file("odd.safetensors"), *picture = nc_file("grey.pgm");
+    char line[4096], pixels[11 + 64] = "P5 8 8 255\n";
+    if (!command) return;
+    for (int i = 0; i < 4; i++) pairs[i] = (nacre_text_pair){keys[i], nacre_network_metadata(network, keys[i])};
+    nacre_model_save(nacre_network_model(network), model, false, pairs, 4);
+    nacre_file_write(ctx, picture, pixels, sizeof pixels);
+    snprintf(line, sizeof line, "'%s' predict '%s' '%s' 2>'%s'", command, model, picture, nc_file("stderr"));
+    NC_CHECK_INT(WEXITSTATUS(system(line)), 1);
+    char *told = nacre_file_read(ctx, nc_file("stderr"), 0, NULL);
+    NC_CHECK_CONTAINS(told, message);
+    nacre_release(ctx, told);
+    NC_CHECK_OK(ctx);
+}
+
+/* Weights that are not finite are not damage that a checksum can see; the loss shows them. */
+static void infinite_outputs_are_refused(void)
+{
+    nacre_network *network = nacre_network_load(ctx, saved());
+    nacre_model *model = nacre_network_model(network);
+    nacre_entry bias;
+    NC_REQUIRE(nacre_model_entry(model, nacre_model_find(model, "fc.bias"), &bias));
+    ((float *)bias.data)[3] = INFINITY;
+    nacre_evaluation evaluation = evaluate(network, all.experiment.test);
+    NC_CHECK(!evaluation.metrics);
+    NC_CHECK_FAILED(ctx, NACRE_ERROR_NUMERIC,
+                    "the loss is not finite (evaluation, batch 1): first in parameter \"fc.bias\"");
+    predict_fails(network, "output 3 of the model is not finite");
+    nacre_network_destroy(network);
+}
+
 /* ---- weights of other systems ---- */
 
 /* A file as safetensors.torch.save_file writes it: `entries` without the braces, then floats 0, 1, 2, ... */
@@ -349,6 +384,7 @@ int main(void)
     NC_RUN(every_flipped_bit_is_noticed);
     NC_RUN(every_cut_is_noticed);
     NC_RUN(the_message_names_file_and_reason);
+    NC_RUN(infinite_outputs_are_refused);
     NC_RUN(weights_load_by_name);
     NC_RUN(weights_load_into_nothing);
     NC_RUN(weights_alone_are_no_network);

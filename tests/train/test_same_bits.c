@@ -50,7 +50,9 @@ static nacre_tensor *wide_model(void *user, nacre_scope s, nacre_tensor *const *
     (void)input_count;
     nacre_tensor *x = nacre_conv2d(nacre_in(s, "conv1"), inputs[0], 16, 3, NULL);
     x = nacre_relu(nacre_batch_norm(nacre_in(s, "bn1"), x, NULL));
+    x = nacre_conv2d(nacre_in(s, "depthwise"), x, 16, 5, &(nacre_conv_layer_options){.groups = 16});
     x = nacre_max_pool(nacre_conv2d(nacre_in(s, "conv2"), x, 24, 3, NULL), &(nacre_pool_options){.kernel = {2, 2}});
+    x = nacre_conv2d(nacre_in(s, "conv3"), x, 24, 3, &(nacre_conv_layer_options){.stride = 2});
     x = nacre_gelu(nacre_group_norm(nacre_in(s, "gn"), x, 4, NULL));
     x = nacre_dropout(nacre_in(s, "dropout"), nacre_flatten(x, 1), 0.2);
     x = nacre_layer_norm(nacre_in(s, "ln"), nacre_linear(nacre_in(s, "fc1"), x, 96, NULL), 1, NULL);
