@@ -143,7 +143,7 @@ int nacre_model_add(nacre_model *model, nacre_entry_role role, const char *path,
     *index_place(model, copy) = model->count + 1;
     model->entries[model->count] =
         (struct entry){.path = copy, .role = role, .dtype = dtype, .shape = shape, .offset = offset, .bytes = bytes};
-    memset(slab->data + slab->used, 0, offset + bytes - slab->used);
+    if (slab->data) memset(slab->data + slab->used, 0, offset + bytes - slab->used); /* none for empty entries */
     slab->used = offset + bytes;
     return model->count++;
 }
