@@ -8,6 +8,7 @@
 
 #include <nacre/nacre.h>
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -75,9 +76,10 @@ static inline const char *nc_source(const char *name)
 /* ---- memory that runs out ---- */
 
 /* Fails once: at the allocation with index `fail_at`, counted from 0 (-1: never). `live` counts blocks that were not
- * freed. For single-threaded contexts. */
+ * freed. A loader's workers allocate too, hence the atomic counts. */
 typedef struct nc_allocator {
-    long count, fail_at, live;
+    atomic_long count, live;
+    long fail_at;
 } nc_allocator;
 
 static inline void *nc_allocator_resize(void *user, void *pointer, size_t size)

@@ -21,10 +21,11 @@ typedef enum behaviour { WITH_RANGES, WITHOUT_RANGES, CUTS_OFF, NOT_FOUND, WRONG
 
 typedef struct server {
     int socket, port;
-    behaviour behaviour;
-    int requests, ranges; /* seen; read after the thread has ended or between requests */
-    long first;           /* of the last range asked for */
-    char path[256];
+    _Atomic behaviour behaviour;
+    atomic_int ranges;
+    atomic_long first; /* of the last range asked for */
+    char path[256];    /* of the last request: read `requests` first */
+    atomic_int requests;
     pthread_t thread;
 } server;
 
@@ -47,8 +48,8 @@ static void answer(server *self, int connection)
         if (got <= 0) return;
         request[size + (size_t)got] = 0;
     }
-    self->requests++;
     sscanf(request, "GET %255s", self->path);
+    self->requests++;
     const char *range = strstr(request, "Range: bytes=");
     self->first = range ? strtol(range + 13, NULL, 10) : -1;
     self->ranges += range != NULL;
@@ -292,8 +293,8 @@ static void over_http(void)
         return;
     }
     check_fetched();
-    NC_CHECK_TEXT(self.path, "/sets/toy/some+file%201.bin");
     NC_CHECK_INT(self.requests, 1);
+    NC_CHECK_TEXT(self.path, "/sets/toy/some+file%201.bin");
     NC_CHECK_INT(self.ranges, 0);
 
     clean();
