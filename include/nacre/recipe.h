@@ -65,7 +65,7 @@ typedef struct nacre_recipe {
         int64_t epochs, batch_size, accumulate, seed, threads, checkpoint_every;
         double clip_norm, label_smoothing;
         struct {
-            int64_t patience;
+            int64_t patience, start_from_epoch;
             double min_delta;
         } early_stopping;
         const char *loss;   /* "cross_entropy", "mse", "l1", "huber", "bce_with_logits" */
@@ -74,7 +74,8 @@ typedef struct nacre_recipe {
     } training;
     struct {
         const char *folder; /* relative to the current directory, not to the recipe */
-        bool report;
+        bool report, csv, tensorboard, histograms;
+        int64_t log_every, keep_every, keep_best;
     } output;
     const nacre_setting *target; /* figures that the test part must reach: accuracy 0.92 */
 

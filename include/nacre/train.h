@@ -115,20 +115,71 @@ NACRE_API nacre_status nacre_evaluate(nacre_context *context, const nacre_evalua
 /* ---- fitting --------------------------------------------------------------------------------------------------------
  */
 
-/* What a listener hears: after each optimizer step, when validation goes on, and at the end of each epoch. */
+/* What callbacks hear, in this order: BEGIN once, before the first step (of this process); STEP after each batch;
+ * VALIDATION before that is measured; EPOCH when an epoch is measured, its best weights are saved and its record stands
+ * in log.jsonl, but before last.safetensors is written: a run that is killed in between resumes before the epoch, and
+ * callbacks hear of it again; END once, with the best weights in the model, of runs that neither fail nor stop
+ * half-way. Everything in an event is borrowed for the call. */
 typedef struct nacre_fit_event {
-    enum { NACRE_FIT_STEP, NACRE_FIT_VALIDATION, NACRE_FIT_EPOCH } kind;
-    int64_t epoch, epochs;  /* from 1 */
+    enum { NACRE_FIT_STEP, NACRE_FIT_VALIDATION, NACRE_FIT_EPOCH, NACRE_FIT_BEGIN, NACRE_FIT_END } kind;
+    nacre_model *model;
+    bool resumed;           /* BEGIN: `step` is that of the checkpoint */
+    int64_t epoch, epochs;  /* from 1; END: the epochs done */
     int64_t batch, batches; /* done in this epoch */
     int64_t samples;        /* done in this epoch */
     int64_t step;           /* optimizer steps in the whole run */
     double learning_rate;
+    double batch_loss;                  /* STEP: of this batch */
     double train_loss;                  /* running mean of the epoch */
     nacre_metrics *train;               /* running, of what this process has seen of the epoch */
     const nacre_evaluation *validation; /* EPOCH: NULL without validation data */
     bool best;                          /* EPOCH: the best so far */
+    const char *deciding;  /* EPOCH: the name of the figure that decides what is best, "loss" or a metric */
+    double deciding_value; /* EPOCH: of the validation data, where there is any */
     double epoch_seconds, wait_seconds; /* time, and how much of it was waiting for data */
 } nacre_fit_event;
+
+typedef enum nacre_fit_answer {
+    NACRE_FIT_GO_ON,
+    NACRE_FIT_FINISH,   /* the run is complete with this epoch: the best weights are kept, as by early stopping */
+    NACRE_FIT_INTERRUPT /* stops after this step (the last of an epoch: after the epoch) as if killed there, for a later
+                           resume; a checkpoint is written first */
+} nacre_fit_answer;
+
+/* One function that hears of every event. A failure that it records in the context (nacre_fail) ends the run with that
+ * failure. */
+typedef struct nacre_callback {
+    nacre_fit_answer (*call)(void *user, const nacre_fit_event *event);
+    void *user;
+    void (*destroy)(void *user); /* NULL: nothing to do */
+} nacre_callback;
+NACRE_API void nacre_callback_destroy(nacre_callback *callback); /* whoever made it; call NULL is fine */
+
+/* Callbacks that come along. Each returns {NULL} and a failure if memory runs out. Files go on where a resumed run goes
+ * on: what they hold of steps after its checkpoint is cut off, for it comes again. */
+
+/* One row per epoch (RFC 4180): epoch, step, learning_rate, seconds, train.NAME, validation.NAME. */
+NACRE_API nacre_callback nacre_csv_callback(nacre_context *context, const char *path);
+
+typedef struct nacre_tensorboard_options {
+    const char *folder; /* the file is events.out.tfevents.nacre in it */
+    bool histograms;    /* of each parameter's values, after each epoch */
+    int64_t every;      /* batch loss and learning rate every so many steps; 0: epochs only */
+} nacre_tensorboard_options;
+/* TensorBoard's event files: TFRecords (length, masked CRC-32C, bytes, masked CRC-32C) of tensorflow.Event messages.
+ * Scalars "train/loss", "validation/accuracy", "learning_rate" at the optimizer's step. */
+NACRE_API nacre_callback nacre_tensorboard_callback(nacre_context *context, const nacre_tensorboard_options *options);
+
+typedef struct nacre_keep_options {
+    const char *folder;              /* files are called epoch-012-accuracy-0.921300.safetensors */
+    int64_t every;                   /* a file every so many epochs; 0: each */
+    int64_t keep;                    /* only the best so many stay; 0: all */
+    const nacre_text_pair *metadata; /* as in nacre_fit_options; must outlive the callback */
+    int metadata_count;
+} nacre_keep_options;
+/* Saved models of several epochs. A file is removed only after the one that displaces it is complete and synced. Equal
+ * figures (as the names say them): the older one stays. A new run removes what an earlier one has left there. */
+NACRE_API nacre_callback nacre_keep_callback(nacre_context *context, const nacre_keep_options *options);
 
 typedef struct nacre_fit_options {
     nacre_model *model; /* may be empty: parameters are made from `seed` */
@@ -148,6 +199,7 @@ typedef struct nacre_fit_options {
     const char *const *metrics; /* the first decides what is best, else the loss */
     int64_t patience;           /* epochs without improvement before stopping; 0: never */
     double min_delta;           /* what counts as improvement */
+    int64_t start_from_epoch;   /* patience counts only after so many epochs */
     uint64_t seed;
 
     /* Files. `folder` NULL: none are written. Otherwise model.safetensors (best so far, with `metadata`),
@@ -161,8 +213,10 @@ typedef struct nacre_fit_options {
     const nacre_text_pair *metadata;
     int metadata_count;
 
-    /* Returning false stops after this step (the last of an epoch: after the epoch), as if killed there: a checkpoint
-     * is written first. */
+    const nacre_callback *callbacks; /* called in their order; they stay the caller's */
+    int callback_count;
+    /* The short form for programs that only watch: hears of STEP, VALIDATION and EPOCH after the callbacks; returning
+     * false is NACRE_FIT_INTERRUPT. */
     bool (*listen)(void *user, const nacre_fit_event *event);
     void *listen_user;
 } nacre_fit_options;
@@ -232,6 +286,8 @@ NACRE_API nacre_dataset *nacre_experiment_part(nacre_context *context, const nac
 
 typedef struct nacre_experiment_options {
     bool resume;
+    const nacre_callback *callbacks; /* as in nacre_fit_options, after those of the recipe */
+    int callback_count;
     bool (*listen)(void *user, const nacre_fit_event *event); /* as in nacre_fit_options */
     void *listen_user;
 } nacre_experiment_options;

@@ -18,6 +18,7 @@ static const char STATE_KEY[] = "nacre.run";
     WHOLE(best_epoch)                                                                                                  \
     WHOLE(bad_epochs)                                                                                                  \
     REAL(best_value)                                                                                                   \
+    REAL(stop_value)                                                                                                   \
     REAL(train_loss)                                                                                                   \
     REAL(loss.sum)                                                                                                     \
     REAL(loss.weight)                                                                                                  \

@@ -227,6 +227,7 @@ static nacre_fit_options fit_options(const nacre_experiment *experiment, const n
                                .metrics = recipe->training.metrics,
                                .patience = recipe->training.early_stopping.patience,
                                .min_delta = recipe->training.early_stopping.min_delta,
+                               .start_from_epoch = recipe->training.early_stopping.start_from_epoch,
                                .seed = (uint64_t)recipe->training.seed,
                                .folder = experiment->folder,
                                .checkpoint_every = recipe->training.checkpoint_every,
@@ -318,6 +319,59 @@ static nacre_status run_locked(nacre_context *context, nacre_experiment *experim
     return status;
 }
 
+/* ---- callbacks ---- */
+
+/* Those of the recipe, which are destroyed with the list, and then the caller's. */
+typedef struct callback_list {
+    nacre_callback *all;
+    int count, own;
+} callback_list;
+
+static void add_callback(callback_list *list, nacre_callback callback)
+{
+    if (callback.call) list->all[list->own++] = callback;
+}
+
+static void add_own_callbacks(nacre_context *context, const nacre_experiment *experiment, callback_list *list)
+{
+    const nacre_recipe *recipe = experiment->recipe;
+    char *csv = nacre_path_join(context, experiment->folder, "metrics.csv");
+    char *board = nacre_path_join(context, experiment->folder, "tensorboard");
+    char *kept = nacre_path_join(context, experiment->folder, "checkpoints");
+    nacre_tensorboard_options drawing = {
+        .folder = board, .histograms = recipe->output.histograms, .every = recipe->output.log_every};
+    nacre_keep_options keeping = {.folder = kept,
+                                  .every = recipe->output.keep_every,
+                                  .keep = recipe->output.keep_best,
+                                  .metadata = experiment->network->metadata,
+                                  .metadata_count = experiment->network->metadata_count};
+    if (recipe->output.csv && csv) add_callback(list, nacre_csv_callback(context, csv));
+    if (recipe->output.tensorboard && board) add_callback(list, nacre_tensorboard_callback(context, &drawing));
+    if ((keeping.every > 0 || keeping.keep > 0) && kept) add_callback(list, nacre_keep_callback(context, &keeping));
+    nacre_release(context, csv);
+    nacre_release(context, board);
+    nacre_release(context, kept);
+}
+
+static void destroy_callbacks(nacre_context *context, callback_list *list)
+{
+    for (int i = 0; i < list->own; i++) nacre_callback_destroy(&list->all[i]);
+    nacre_release(context, list->all);
+}
+
+static nacre_status create_callbacks(nacre_context *context, const nacre_experiment *experiment,
+                                     const nacre_experiment_options *options, callback_list *list)
+{
+    enum { MOST_OWN = 3 };
+    *list = (callback_list){0};
+    list->all = nacre_allocate(context, sizeof *list->all * (size_t)(MOST_OWN + options->callback_count));
+    if (list->all) add_own_callbacks(context, experiment, list);
+    if (nacre_check(context)) return nacre_check(context);
+    list->count = list->own;
+    for (int i = 0; i < options->callback_count; i++) list->all[list->count++] = options->callbacks[i];
+    return NACRE_OK;
+}
+
 nacre_status nacre_experiment_run(nacre_context *context, nacre_experiment *experiment,
                                   const nacre_experiment_options *options, nacre_experiment_result *result)
 {
@@ -327,7 +381,12 @@ nacre_status nacre_experiment_run(nacre_context *context, nacre_experiment *expe
     if (nacre_make_directories(context, experiment->folder)) return nacre_check(context);
     fit.lock = nacre_lock_directory(context, experiment->folder); /* until the report is written, too */
     if (!fit.lock) return nacre_check(context);
-    nacre_status status = run_locked(context, experiment, &fit, result);
+    callback_list callbacks;
+    nacre_status status = create_callbacks(context, experiment, &chosen, &callbacks);
+    fit.callbacks = callbacks.all;
+    fit.callback_count = callbacks.count;
+    if (status == NACRE_OK) status = run_locked(context, experiment, &fit, result);
+    destroy_callbacks(context, &callbacks);
     nacre_unlock(fit.lock);
     return status;
 }

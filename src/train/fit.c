@@ -26,8 +26,10 @@ typedef struct fitting {
     nacre_lock *lock; /* NULL: the caller's, or no folder */
     double start, epoch_start, wait_before;
     double rate;                  /* of the last step */
+    double batch_loss;            /* of the last batch */
     int64_t total_steps, samples; /* samples: done in this epoch */
-    bool stop;
+    bool stop, finish;            /* as callbacks want it */
+    bool resumed;
 } fitting;
 
 /* ---- what is best ---- */
@@ -39,14 +41,30 @@ static double deciding_value(const fitting *fit, const nacre_evaluation *validat
     return validation ? validation->loss : nacre_running_mean_value(&fit->state.loss);
 }
 
-/* Without validation data the last epoch is the best by definition. */
-static bool is_better(const fitting *fit, const nacre_evaluation *validation, double value)
+/* Better than an earlier epoch's value, NaN: none yet. Without validation data the last epoch is the best by
+ * definition. */
+static bool is_better(const fitting *fit, const nacre_evaluation *validation, double value, double before)
 {
-    if (!validation || isnan(fit->state.best_value)) return true;
+    if (!validation || isnan(before)) return true;
     bool higher = nacre_metrics_count(validation->metrics) > 0 &&
                   nacre_metric_higher_is_better(nacre_metrics_name(validation->metrics, 0));
-    double gain = higher ? value - fit->state.best_value : fit->state.best_value - value;
-    return gain > fit->options.min_delta;
+    return (higher ? value - before : before - value) > fit->options.min_delta;
+}
+
+/* Patience counts from start_from_epoch on, and what was reached before does not count as reached (as in Keras). */
+static void count_bad_epochs(fitting *fit, const nacre_evaluation *validation, double value)
+{
+    nc_run_state *state = &fit->state;
+    bool counts = state->epoch > fit->options.start_from_epoch;
+    bool better = counts && is_better(fit, validation, value, state->stop_value);
+    state->bad_epochs = counts && !better ? state->bad_epochs + 1 : 0;
+    if (better) state->stop_value = value;
+}
+
+static const char *deciding_name(const fitting *fit)
+{
+    const char *name = nacre_metrics_name(fit->scores.metrics, 0);
+    return name ? name : "loss";
 }
 
 /* ---- files ---- */
@@ -92,30 +110,15 @@ static nacre_status save_checkpoint(fitting *fit)
     return nc_checkpoint_save(&fit->options, &state);
 }
 
-static nacre_status log_epoch(fitting *fit, const nacre_evaluation *validation, double rate, double seconds)
+static nacre_status log_epoch(fitting *fit, const nacre_fit_event *event)
 {
-    enum { MAX = 40 };
-    nacre_log_field fields[MAX];
-    char names[MAX][64];
-    int count = 0;
+    nc_event_fields described;
+    nacre_log_field fields[NC_MOST_FIELDS];
     if (!fit->log) return NACRE_OK;
-#define FIELD(number, ...)                                                                                             \
-    (snprintf(names[count], sizeof names[count], __VA_ARGS__),                                                         \
-     fields[count] = (nacre_log_field){.key = names[count], .value = (number)}, count++)
-    FIELD((double)fit->state.epoch, "epoch");
-    FIELD(nacre_running_mean_value(&fit->state.loss), "train.loss");
-    for (int i = 0; i < nacre_metrics_count(fit->scores.metrics) && count < MAX - 6; i++)
-        FIELD(nacre_metrics_value(fit->scores.metrics, i), "train.%s", nacre_metrics_name(fit->scores.metrics, i));
-    if (validation) {
-        FIELD(validation->loss, "validation.loss");
-        for (int i = 0; i < nacre_metrics_count(validation->metrics) && count < MAX - 4; i++)
-            FIELD(nacre_metrics_value(validation->metrics, i), "validation.%s",
-                  nacre_metrics_name(validation->metrics, i));
-    }
-    FIELD(rate, "learning_rate");
-    FIELD(seconds, "seconds");
-#undef FIELD
-    return nacre_run_log_append(fit->log, "epoch", fit->state.step, fields, count);
+    nc_describe_epoch(event, &described);
+    for (int i = 0; i < described.count; i++)
+        fields[i] = (nacre_log_field){.key = described.names[i], .value = described.values[i]};
+    return nacre_run_log_append(fit->log, "epoch", fit->state.step, fields, described.count);
 }
 
 /* ---- steps ---- */
@@ -205,7 +208,8 @@ static nacre_status train_on(fitting *fit, const nacre_batch *batch)
     if (nacre_run(fit->step.graph) || check_loss(fit, batch, seed)) return nacre_check(fit->context);
     if (nc_scores_add(&fit->scores, fit->context, &fit->step, &fit->roles, fit->options.metrics, batch))
         return nacre_check(fit->context);
-    nacre_running_mean_add(&fit->state.loss, nacre_read_scalar(fit->step.loss), (double)batch->count);
+    fit->batch_loss = nacre_read_scalar(fit->step.loss);
+    nacre_running_mean_add(&fit->state.loss, fit->batch_loss, (double)batch->count);
     fit->samples += batch->count;
     fit->state.batch = batch->index + 1;
     if (options.optimizer) {
@@ -224,7 +228,8 @@ static nacre_status train_on(fitting *fit, const nacre_batch *batch)
 
 static nacre_fit_event describe(const fitting *fit)
 {
-    return (nacre_fit_event){.epoch = fit->state.epoch + 1,
+    return (nacre_fit_event){.model = fit->options.model,
+                             .epoch = fit->state.epoch + 1,
                              .epochs = fit->options.epochs,
                              .batch = fit->state.batch,
                              .batches = nacre_loader_batches(fit->loader),
@@ -237,9 +242,33 @@ static nacre_fit_event describe(const fitting *fit)
                              .wait_seconds = nacre_loader_statistics(fit->loader).wait_seconds - fit->wait_before};
 }
 
-static void tell(fitting *fit, const nacre_fit_event *event)
+static void heed(fitting *fit, nacre_fit_answer answer)
 {
-    if (fit->options.listen && !fit->options.listen(fit->options.listen_user, event)) fit->stop = true;
+    fit->finish |= answer == NACRE_FIT_FINISH;
+    fit->stop |= answer == NACRE_FIT_INTERRUPT;
+}
+
+static nacre_status tell(fitting *fit, const nacre_fit_event *event)
+{
+    const nacre_fit_options *options = &fit->options;
+    for (int i = 0; i < options->callback_count && nacre_check(fit->context) == NACRE_OK; i++)
+        heed(fit, options->callbacks[i].call(options->callbacks[i].user, event));
+    bool heard = event->kind != NACRE_FIT_BEGIN && event->kind != NACRE_FIT_END;
+    if (options->listen && heard && !options->listen(options->listen_user, event)) fit->stop = true;
+    return nacre_check(fit->context);
+}
+
+/* Before the first step and after the last. */
+static nacre_status tell_frame(fitting *fit, bool resumed, bool end)
+{
+    nacre_fit_event event = {.kind = end ? NACRE_FIT_END : NACRE_FIT_BEGIN,
+                             .model = fit->options.model,
+                             .resumed = resumed,
+                             .epoch = end ? fit->state.epoch : fit->state.epoch + 1,
+                             .epochs = fit->options.epochs,
+                             .step = fit->state.step,
+                             .train_loss = fit->state.train_loss};
+    return tell(fit, &event);
 }
 
 static nacre_status validate(fitting *fit, nacre_evaluation *validation)
@@ -248,7 +277,7 @@ static nacre_status validate(fitting *fit, nacre_evaluation *validation)
     char what[48];
     snprintf(what, sizeof what, "validation of epoch %lld", (long long)event.epoch);
     event.kind = NACRE_FIT_VALIDATION;
-    tell(fit, &event);
+    if (tell(fit, &event)) return nacre_check(fit->context);
     return nc_measure(fit->context,
                       &(nacre_evaluate_options){.model = fit->options.model,
                                                 .build = fit->options.build,
@@ -270,18 +299,19 @@ static nacre_status conclude_epoch(fitting *fit, const nacre_evaluation *validat
     double value = deciding_value(fit, validation);
     event.kind = NACRE_FIT_EPOCH;
     event.validation = validation;
-    event.best = is_better(fit, validation, value);
+    event.best = is_better(fit, validation, value, fit->state.best_value);
+    event.deciding = deciding_name(fit);
+    event.deciding_value = value;
     fit->state.train_loss = event.train_loss;
     fit->state.epoch++;
     fit->state.batch = 0;
-    fit->state.bad_epochs = event.best ? 0 : fit->state.bad_epochs + 1;
+    count_bad_epochs(fit, validation, value);
     if (event.best) {
         fit->state.best_value = value;
         fit->state.best_epoch = fit->state.epoch;
         if (save_best(fit)) return nacre_check(fit->context);
     }
-    if (log_epoch(fit, validation, event.learning_rate, event.epoch_seconds)) return nacre_check(fit->context);
-    tell(fit, &event);
+    if (log_epoch(fit, &event) || tell(fit, &event)) return nacre_check(fit->context);
     nc_scores_clear(&fit->scores);
     fit->state.loss = (nacre_running_mean){0};
     fit->samples = 0;
@@ -321,7 +351,8 @@ static nacre_status run_epoch(fitting *fit)
         if (train_on(fit, batch)) return nacre_check(fit->context);
         nacre_fit_event event = describe(fit);
         event.kind = NACRE_FIT_STEP;
-        tell(fit, &event);
+        event.batch_loss = fit->batch_loss;
+        if (tell(fit, &event)) return nacre_check(fit->context);
         if (fit->state.batch == batches) break;
         if (save_within_epoch(fit, step_before)) return nacre_check(fit->context);
         if (fit->stop) return NACRE_OK;
@@ -372,16 +403,15 @@ static nacre_status find_start(fitting *fit, bool *resumed)
 static nacre_status open_folder(fitting *fit)
 {
     const char *folder = fit->options.folder;
-    bool resumed;
     if (!folder) return NACRE_OK;
     if (!fit->options.lock) {
         if (nacre_make_directories(fit->context, folder)) return nacre_check(fit->context);
         fit->lock = nacre_lock_directory(fit->context, folder);
         if (!fit->lock) return nacre_check(fit->context);
     }
-    if (find_start(fit, &resumed)) return nacre_check(fit->context);
+    if (find_start(fit, &fit->resumed)) return nacre_check(fit->context);
     char *path = nacre_path_join(fit->context, folder, "log.jsonl");
-    if (path) fit->log = nacre_run_log_open(fit->context, path, resumed ? fit->state.step : -1);
+    if (path) fit->log = nacre_run_log_open(fit->context, path, fit->resumed ? fit->state.step : -1);
     nacre_release(fit->context, path);
     return nacre_check(fit->context);
 }
@@ -390,7 +420,7 @@ static nacre_status begin(fitting *fit)
 {
     nacre_fit_options *options = &fit->options;
     if (check_options(fit)) return nacre_check(fit->context);
-    fit->state.best_value = NAN;
+    fit->state.best_value = fit->state.stop_value = NAN;
     nacre_model_set_seed(options->model, options->seed);
     nacre_loader_options loading = {.batch_size = (int)options->batch_size,
                                     .workers = options->workers,
@@ -407,7 +437,7 @@ static nacre_status begin(fitting *fit)
         return nacre_fail(fit->context, NACRE_ERROR_ARGUMENT, "%lld training samples do not fill a batch of %lld",
                           (long long)nacre_dataset_count(options->train), (long long)options->batch_size);
     fit->total_steps = options->epochs * ((batches + per_update - 1) / per_update);
-    return open_folder(fit);
+    return open_folder(fit) ? nacre_check(fit->context) : tell_frame(fit, fit->resumed, false);
 }
 
 static void end(fitting *fit)
@@ -432,13 +462,14 @@ nacre_status nacre_fit(nacre_context *context, const nacre_fit_options *options,
     nacre_status status = begin(&fit);
     int64_t patience = options->patience;
     while (status == NACRE_OK && fit.state.epoch < fit.options.epochs && !fit.stop) {
-        if (patience > 0 && fit.state.bad_epochs >= patience) {
+        if (fit.finish || (patience > 0 && fit.state.bad_epochs >= patience)) {
             fit.result->stopped_early = true;
             break;
         }
         status = run_epoch(&fit);
     }
     if (status == NACRE_OK && !fit.stop && fit.state.best_epoch != fit.state.epoch) status = load_best(&fit);
+    if (status == NACRE_OK && !fit.stop) status = tell_frame(&fit, fit.resumed, true);
     fit.result->epochs = fit.state.epoch;
     fit.result->steps = fit.state.step;
     fit.result->train_loss = fit.state.train_loss;

@@ -98,6 +98,8 @@ const nc_recipe_key nc_recipe_keys[] = {
      .doc = "Stop after so many epochs without a better validation; 0: never"},
     {"training.early_stopping.min_delta", NC_KEY_NUMBER, AT(training.early_stopping.min_delta), "0", AT_LEAST(0),
      .doc = "What counts as better must be better by more than this"},
+    {"training.early_stopping.start_from_epoch", NC_KEY_WHOLE, AT(training.early_stopping.start_from_epoch), "0",
+     AT_LEAST(0), .doc = "The first epochs, which do not count for patience"},
     {"training.loss", NC_KEY_CHOICE, AT(training.loss), "cross_entropy",
      .choices = "cross_entropy|mse|l1|huber|bce_with_logits", .doc = "What training makes small"},
     {"training.label_smoothing", NC_KEY_NUMBER, AT(training.label_smoothing), "0", RANGE(0, BELOW_ONE),
@@ -116,6 +118,18 @@ const nc_recipe_key nc_recipe_keys[] = {
     {"output.folder", NC_KEY_TEXT, AT(output.folder), NULL,
      .doc = "Where everything is written, relative to the current folder; if not given, `runs/` and the recipe's name"},
     {"output.report", NC_KEY_BOOL, AT(output.report), "true", .doc = "Write `report.html`"},
+    {"output.csv", NC_KEY_BOOL, AT(output.csv), "false", .doc = "Write `metrics.csv`, a row per epoch"},
+    {"output.tensorboard", NC_KEY_BOOL, AT(output.tensorboard), "false",
+     .doc = "Write TensorBoard's event files into `tensorboard/`"},
+    {"output.histograms", NC_KEY_BOOL, AT(output.histograms), "false",
+     .doc = "TensorBoard: histograms of all parameters after each epoch, too"},
+    {"output.log_every", NC_KEY_WHOLE, AT(output.log_every), "0", AT_LEAST(0),
+     .doc = "TensorBoard: loss and learning rate every so many updates, too; 0: of epochs only"},
+    {"output.keep_every", NC_KEY_WHOLE, AT(output.keep_every), "0", AT_LEAST(0),
+     .doc = "Keep a saved model in `checkpoints/` every so many epochs; 0: none, or each where `output.keep_best` says "
+            "how many"},
+    {"output.keep_best", NC_KEY_WHOLE, AT(output.keep_best), "0", AT_LEAST(0),
+     .doc = "Of these, only the best so many stay; 0: all"},
 
     {"target", NC_KEY_SETTINGS, AT(target), NULL, .doc = "Figures that the test part is to reach: `{accuracy: 0.92}`"},
 };

@@ -1,15 +1,12 @@
 /* train/runlog.c - the append-only log of a run. */
 #include "train/runlog.h"
 
+#include "train/appender.h"
 #include "train/plot.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 /* ---- records ---- */
 
@@ -77,9 +74,8 @@ nacre_status nc_scan_records(nacre_context *context, const char *path, const cha
 
 struct nacre_run_log {
     nacre_context *context;
-    char *path;
-    int file;
-    int64_t size, last_step;
+    nc_appender file;
+    int64_t last_step;
 };
 
 /* What of a log stays: `size` bytes, up to the first record after `step`. */
@@ -100,49 +96,37 @@ static bool find_cut(void *user, cJSON *record, size_t before, size_t end)
     return stays;
 }
 
-static nacre_status find_kept(nacre_run_log *log, int64_t resume_step)
+/* How many bytes of the file stay. */
+static nacre_status find_kept(nacre_run_log *log, const char *path, int64_t resume_step, int64_t *kept)
 {
     size_t size;
-    char *text = nacre_file_read(log->context, log->path, 0, &size);
+    *kept = 0;
+    if (resume_step < 0 || !nacre_path_exists(path)) return NACRE_OK;
+    char *text = nacre_file_read(log->context, path, 0, &size);
     if (!text) return nacre_check(log->context);
     log_cut cut = {.step = resume_step};
-    nacre_status status = nc_scan_records(log->context, log->path, text, size, find_cut, &cut);
-    log->size = (int64_t)cut.size;
+    nacre_status status = nc_scan_records(log->context, path, text, size, find_cut, &cut);
+    *kept = (int64_t)cut.size;
     log->last_step = cut.last_step;
     nacre_release(log->context, text);
     return status;
 }
 
-static nacre_status fail_errno(nacre_run_log *log, const char *verb)
-{
-    return nacre_fail(log->context, NACRE_ERROR_IO, "cannot %s '%s': %s", verb, log->path, strerror(errno));
-}
-
-static nacre_status open_log(nacre_run_log *log, int64_t resume_step)
-{
-    if (resume_step >= 0 && nacre_path_exists(log->path)) {
-        nacre_status status = find_kept(log, resume_step);
-        if (status) return status;
-    }
-    log->file = open(log->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (log->file < 0) return fail_errno(log, "open");
-    if (ftruncate(log->file, log->size) != 0) return fail_errno(log, "cut");
-    return nacre_run_log_sync(log);
-}
-
 static void free_log(nacre_run_log *log)
 {
-    if (log->file >= 0) close(log->file);
-    nacre_release(log->context, log->path);
+    nc_appender_close(&log->file);
     nacre_release(log->context, log);
 }
 
 nacre_run_log *nacre_run_log_open(nacre_context *context, const char *path, int64_t resume_step)
 {
     nacre_run_log *log = nacre_allocate(context, sizeof *log);
+    int64_t kept;
     if (!log) return NULL;
-    *log = (nacre_run_log){.context = context, .path = nacre_duplicate(context, path), .file = -1};
-    if (log->path && open_log(log, resume_step) == NACRE_OK) return log;
+    *log = (nacre_run_log){.context = context, .file = {.context = context, .file = -1}};
+    if (find_kept(log, path, resume_step, &kept) == NACRE_OK &&
+        nc_appender_open(&log->file, context, path, kept) == NACRE_OK)
+        return log;
     free_log(log);
     return NULL;
 }
@@ -176,30 +160,13 @@ static double wall_clock(void)
     return (double)now.tv_sec + floor((double)now.tv_nsec / 1e6) / 1e3;
 }
 
-/* All of it or nothing: what a full disk has cut short is taken back. */
-static nacre_status write_line(nacre_run_log *log, const char *line, size_t size)
-{
-    for (size_t done = 0; done < size;) {
-        ssize_t written = write(log->file, line + done, size - done);
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) {
-            nacre_status status = fail_errno(log, "write");
-            if (ftruncate(log->file, log->size) != 0) fail_errno(log, "cut");
-            return status;
-        }
-        done += (size_t)written;
-    }
-    log->size += (int64_t)size;
-    return NACRE_OK;
-}
-
 nacre_status nacre_run_log_append(nacre_run_log *log, const char *event, int64_t step, const nacre_log_field *fields,
                                   int count)
 {
     if (!log) return NACRE_ERROR_ARGUMENT;
     if (step < log->last_step)
         return nacre_fail(log->context, NACRE_ERROR_ARGUMENT, "%s: record of step %lld after one of step %lld",
-                          log->path, (long long)step, (long long)log->last_step);
+                          log->file.path, (long long)step, (long long)log->last_step);
     nacre_buffer line = nacre_buffer_create(log->context);
     nacre_buffer_print(&line, "{\"event\":");
     put_quoted(&line, event);
@@ -207,7 +174,7 @@ nacre_status nacre_run_log_append(nacre_run_log *log, const char *event, int64_t
     put_field(&line, &(nacre_log_field){.key = "time", .value = wall_clock()});
     for (int i = 0; i < count; i++) put_field(&line, &fields[i]);
     nacre_buffer_print(&line, "}\n");
-    nacre_status status = line.failed ? NACRE_ERROR_MEMORY : write_line(log, line.data, line.size);
+    nacre_status status = line.failed ? NACRE_ERROR_MEMORY : nc_append(&log->file, line.data, line.size);
     nacre_buffer_destroy(&line);
     if (!status) log->last_step = step;
     return status;
@@ -215,9 +182,7 @@ nacre_status nacre_run_log_append(nacre_run_log *log, const char *event, int64_t
 
 nacre_status nacre_run_log_sync(nacre_run_log *log)
 {
-    if (!log) return NACRE_ERROR_ARGUMENT;
-    /* Pipes and the like cannot be synced and need not be. */
-    return fsync(log->file) == 0 || errno == EINVAL || errno == EROFS ? NACRE_OK : fail_errno(log, "sync");
+    return log ? nc_appender_sync(&log->file) : NACRE_ERROR_ARGUMENT;
 }
 
 nacre_status nacre_run_log_close(nacre_run_log *log)

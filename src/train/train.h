@@ -88,6 +88,18 @@ nacre_status nc_snapshot_take(nc_snapshot *snapshot, nacre_model *model, nacre_e
 void nc_snapshot_restore(const nc_snapshot *snapshot, nacre_model *model);
 void nc_snapshot_release(nc_snapshot *snapshot, nacre_context *context);
 
+/* ---- what events say, as names and numbers ---- */
+
+enum { NC_MOST_FIELDS = 48 };
+
+typedef struct nc_event_fields {
+    int count;
+    double values[NC_MOST_FIELDS];
+    char names[NC_MOST_FIELDS][64]; /* "epoch", "train.loss", "validation.accuracy", "learning_rate", "seconds" */
+} nc_event_fields;
+/* The record of an epoch. */
+void nc_describe_epoch(const nacre_fit_event *event, nc_event_fields *fields);
+
 /* ---- where a run is: everything that resuming needs besides the entries of the model ---- */
 
 typedef struct nc_run_state {
@@ -95,6 +107,7 @@ typedef struct nc_run_state {
     int64_t step;         /* optimizer steps */
     int64_t best_epoch, bad_epochs;
     double best_value;       /* NaN: none yet */
+    double stop_value;       /* what the next epoch must be better than, for patience; NaN: none yet */
     double train_loss;       /* of the last epoch */
     nacre_running_mean loss; /* of the epoch so far */
     double seconds;          /* of all processes before */

@@ -139,7 +139,9 @@ static void printing_comes_back(void)
     text = print(r, true);
     NC_CHECK_CONTAINS(text, "name: a\n");
     NC_CHECK_CONTAINS(text, "\ntraining:\n  epochs: 10\n");
-    NC_CHECK_CONTAINS(text, "\n  early_stopping:\n    patience: 0\n    min_delta: 0\n  loss: cross_entropy\n");
+    NC_CHECK_CONTAINS(
+        text,
+        "\n  early_stopping:\n    patience: 0\n    min_delta: 0\n    start_from_epoch: 0\n  loss: cross_entropy\n");
     NC_CHECK_CONTAINS(text, "  betas: [0.9, 0.999]\n  eps: 1e-08\n");
     nacre_release(ctx, text);
     nacre_recipe_destroy(r);
