@@ -124,10 +124,23 @@ NACRE_API nacre_tensor *nacre_instance_norm(nacre_scope scope, nacre_tensor *x, 
 /* Over the last axis, no mean, no bias. "weight". eps 0: 1e-6. */
 NACRE_API nacre_tensor *nacre_rms_norm(nacre_scope scope, nacre_tensor *x, const nacre_norm_options *options);
 
-/* ids (i64 or i32) [...] -> [..., width]. "weight" [count, width], N(0, 1). */
-NACRE_API nacre_tensor *nacre_embedding(nacre_scope scope, nacre_tensor *ids, int64_t count, int64_t width);
+typedef struct nacre_embedding_options {
+    nacre_init weight; /* default: N(0, 1) */
+} nacre_embedding_options;
+/* ids (i64 or i32) [...] -> [..., width]. "weight" [count, width]. */
+NACRE_API nacre_tensor *nacre_embedding(nacre_scope scope, nacre_tensor *ids, int64_t count, int64_t width,
+                                        const nacre_embedding_options *options);
 /* Zeroes each element with probability p and scales the others by 1 / (1 - p), in training only. */
 NACRE_API nacre_tensor *nacre_dropout(nacre_scope scope, nacre_tensor *x, double p);
+/* In training mean + exp(log_variance / 2) times fresh standard normal numbers, so that gradients reach both; else the
+ * mean (Kingma and Welling 2013). */
+NACRE_API nacre_tensor *nacre_draw_latent(nacre_scope scope, nacre_tensor *mean, nacre_tensor *log_variance);
+
+/* Scaled dot-product attention of several heads, each over its part of the width: q [N, T, width], k and v [N, S,
+ * width]
+ * -> [N, T, width]. `mask` as in nacre_scaled_dot_product_attention, broadcast to [N, heads, T, S]; NULL: none. */
+NACRE_API nacre_tensor *nacre_attend(nacre_tensor *q, nacre_tensor *k, nacre_tensor *v, int64_t heads,
+                                     nacre_tensor *mask, bool causal);
 
 typedef struct nacre_attention_options {
     bool causal;

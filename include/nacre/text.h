@@ -63,6 +63,7 @@ NACRE_API nacre_status nacre_text_print(const nacre_text *text, const nacre_sett
 
 typedef struct nacre_text_options {
     int64_t batch;                   /* N; 0: 1, or what `inputs` say */
+    int64_t length;                  /* T, of sequences; likewise */
     const nacre_setting *parameters; /* instead of the defaults, ended by a NULL name */
     /* Tensors that take the place of the model's inputs, in their order; NULL: new inputs of the graph. */
     nacre_tensor *const *inputs;

@@ -8,7 +8,8 @@
 extern "C" {
 #endif
 
-/* The text of an architecture: "lenet", "mlp", "resnet_cifar"; NULL if there is none of this name. */
+/* The text of an architecture ("lenet", "resnet", "gpt", ...); NULL if there is none of this name. Depth, width and the
+ * like are parameters of the text (nacre_text_options): "resnet" with depth=18 is ResNet-18. */
 NACRE_API const char *nacre_zoo_text(const char *name);
 NACRE_API const char *nacre_zoo_name(int index); /* in alphabetical order, NULL past the end */
 

@@ -181,6 +181,7 @@ static nacre_status match_shape(nc_frame *f, const nc_statement *input, const na
         int64_t got = nacre_tensor_dim(tensor, axis);
         if (is_free_name(f, dim)) {
             if (strcmp(dim->text, "N") == 0) f->b->batch = got;
+            if (strcmp(dim->text, "T") == 0) f->b->length = got;
             status = nc_set_variable(f, dim->text, (nc_value){.number = (double)got});
         } else {
             status = nc_evaluate_whole(f, dim, &expected);
@@ -389,6 +390,7 @@ nacre_tensor *nacre_text_build(const nacre_text *text, nacre_scope scope, const 
     if (!options) options = &defaults;
     nc_builder b = {.text = text, .options = options, .context = context, .pool = {.context = context}};
     b.batch = options->batch > 0 ? options->batch : 1;
+    b.length = options->length > 0 ? options->length : 1;
     nc_frame f = {.b = &b, .scope = scope, .is_model = true};
     nacre_status status = execute_model(&f, text->model);
     nacre_graph_set_path(scope.graph, scope.path);

@@ -37,8 +37,8 @@ typedef struct nc_builder {
     nacre_context *context;
     nacre_pool pool; /* of this build */
     nc_place *places;
-    int64_t batch;
-    int inputs; /* that the model has asked for */
+    int64_t batch, length; /* N and T */
+    int inputs;            /* that the model has asked for */
     int steps, depth;
 } nc_builder;
 

@@ -102,6 +102,8 @@ static nacre_status evaluate_name(const nc_frame *f, const nc_expr *expr, nc_val
         *result = *found;
     else if (strcmp(expr->text, "N") == 0)
         *result = (nc_value){.number = (double)f->b->batch};
+    else if (strcmp(expr->text, "T") == 0)
+        *result = (nc_value){.number = (double)f->b->length};
     else
         return fail_unknown_name(f, expr->line, expr->text);
     return NACRE_OK;

@@ -1,4 +1,4 @@
-/* nn/attention.c - multi-head self-attention. */
+/* nn/attention.c - attention of several heads. */
 #include "nn/layer.h"
 
 /* [N, T, width] -> [N, heads, T, width / heads] */
@@ -8,15 +8,27 @@ static nacre_tensor *split_heads(nacre_tensor *x, int64_t heads)
     return nacre_swap_axes(nacre_reshape(x, NACRE_SHAPE(batch, length, heads, width / heads)), 1, 2);
 }
 
-static bool fits(nacre_tensor *x, int64_t heads)
+static bool fits(const char *layer, nacre_tensor *x, int64_t heads)
 {
     char text[NACRE_SHAPE_TEXT_SIZE];
     if (!x) return false;
     if (nacre_tensor_rank(x) == 3 && heads > 0 && nacre_tensor_dim(x, 2) % heads == 0) return true;
     nacre_fail(nacre_graph_context(nacre_tensor_graph(x)), NACRE_ERROR_SHAPE,
-               "multi_head_attention: input is %s, expected [N, T, width] with a width that divides into %lld heads",
+               "%s: input is %s, expected [N, T, width] with a width that divides into %lld heads", layer,
                nacre_shape_text(nacre_tensor_shape(x), text), (long long)heads);
     return false;
+}
+
+nacre_tensor *nacre_attend(nacre_tensor *q, nacre_tensor *k, nacre_tensor *v, int64_t heads, nacre_tensor *mask,
+                           bool causal)
+{
+    if (!fits("attend", q, heads) || !fits("attend", k, heads) || !fits("attend", v, heads)) return NULL;
+    int64_t batch = nacre_tensor_dim(q, 0), length = nacre_tensor_dim(q, 1), width = nacre_tensor_dim(v, 2);
+    q = split_heads(q, heads);
+    k = split_heads(k, heads);
+    v = split_heads(v, heads);
+    nacre_tensor *y = nacre_scaled_dot_product_attention(q, k, v, mask, causal, 0);
+    return nacre_reshape(nacre_swap_axes(y, 1, 2), NACRE_SHAPE(batch, length, width));
 }
 
 nacre_tensor *nacre_multi_head_attention(nacre_scope scope, nacre_tensor *x, int64_t heads,
@@ -24,18 +36,15 @@ nacre_tensor *nacre_multi_head_attention(nacre_scope scope, nacre_tensor *x, int
 {
     static const nacre_attention_options defaults;
     if (!options) options = &defaults;
-    if (!fits(x, heads)) return NULL;
-    int64_t batch = nacre_tensor_dim(x, 0), length = nacre_tensor_dim(x, 1), width = nacre_tensor_dim(x, 2);
+    if (!fits("multi_head_attention", x, heads)) return NULL;
+    int64_t width = nacre_tensor_dim(x, 2);
     nacre_init xavier = {NACRE_INIT_XAVIER_UNIFORM, 1, 0}, zeros = {NACRE_INIT_CONSTANT, 0, 0};
     nacre_tensor *weight = nacre_parameter(scope, "in_proj_weight", NACRE_SHAPE(3 * width, width), xavier);
     nacre_tensor *bias = NULL, *parts[3];
     if (!options->no_bias && !(bias = nacre_parameter(scope, "in_proj_bias", NACRE_SHAPE(3 * width), zeros)))
         return NULL;
     if (nacre_split(nacre_linear_with(x, weight, bias), 2, NULL, 3, parts)) return NULL;
-    nacre_tensor *y =
-        nacre_scaled_dot_product_attention(split_heads(parts[0], heads), split_heads(parts[1], heads),
-                                           split_heads(parts[2], heads), options->mask, options->causal, 0);
-    y = nacre_reshape(nacre_swap_axes(y, 1, 2), NACRE_SHAPE(batch, length, width));
+    nacre_tensor *y = nacre_attend(parts[0], parts[1], parts[2], heads, options->mask, options->causal);
     nacre_linear_options out = {.no_bias = options->no_bias, .bias = zeros};
     return nacre_linear(nacre_in(scope, "out_proj"), y, width, &out);
 }

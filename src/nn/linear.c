@@ -22,9 +22,11 @@ nacre_tensor *nacre_linear(nacre_scope scope, nacre_tensor *x, int64_t features,
     return nacre_linear_with(x, weight, bias);
 }
 
-nacre_tensor *nacre_embedding(nacre_scope scope, nacre_tensor *ids, int64_t count, int64_t width)
+nacre_tensor *nacre_embedding(nacre_scope scope, nacre_tensor *ids, int64_t count, int64_t width,
+                              const nacre_embedding_options *options)
 {
-    nacre_tensor *weight =
-        nacre_parameter(scope, "weight", NACRE_SHAPE(count, width), (nacre_init){NACRE_INIT_NORMAL, 0, 1});
+    nacre_init init = {NACRE_INIT_NORMAL, 0, 1};
+    if (options && options->weight.kind != NACRE_INIT_DEFAULT) init = options->weight;
+    nacre_tensor *weight = nacre_parameter(scope, "weight", NACRE_SHAPE(count, width), init);
     return ids ? nacre_embedding_with(weight, ids, NULL) : NULL;
 }

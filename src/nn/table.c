@@ -32,13 +32,21 @@ static const char INITS[] = "default|zeros|xavier_uniform|xavier_normal|kaiming_
         .name = "init", .type = NACRE_ATTRIBUTE_ENUM, .choices = INITS, .doc = "how the weight begins"                 \
     }
 
-/* An index into INITS. */
-static nacre_init init_of(int64_t choice)
+#define STD NUMBER("std", 0, "not 0: the weight begins normal with this deviation, the bias with 0")
+
+/* Words of INIT and STD. */
+static nacre_init weight_init(const int64_t *words)
 {
     static const nacre_init_kind kinds[] = {
         NACRE_INIT_DEFAULT,         NACRE_INIT_CONSTANT,       NACRE_INIT_XAVIER_UNIFORM, NACRE_INIT_XAVIER_NORMAL,
         NACRE_INIT_KAIMING_UNIFORM, NACRE_INIT_KAIMING_NORMAL, NACRE_INIT_ORTHOGONAL};
-    return (nacre_init){.kind = kinds[choice]};
+    double deviation = nacre_unword(words[1]);
+    return deviation != 0 ? (nacre_init){NACRE_INIT_NORMAL, 0, deviation} : (nacre_init){.kind = kinds[words[0]]};
+}
+
+static nacre_init bias_init(const int64_t *words)
+{
+    return (nacre_init){nacre_unword(words[1]) != 0 ? NACRE_INIT_CONSTANT : NACRE_INIT_DEFAULT, 0, 0};
 }
 
 /* ---- from words to options ---- */
@@ -51,18 +59,19 @@ static int axis_of(int64_t word)
 
 static nacre_tensor *build_linear(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
 {
-    nacre_linear_options options = {.no_bias = !words[1], .weight = init_of(words[2])};
+    nacre_linear_options options = {
+        .no_bias = !words[1], .weight = weight_init(words + 2), .bias = bias_init(words + 2)};
     return nacre_linear(scope, inputs[0], words[0], &options);
 }
 
-/* channels, kernel, stride, padding, valid, dilation, groups, bias, init */
+/* channels, kernel, stride, padding, valid, dilation, groups, bias, init, std */
 #define CONV_ATTRIBUTES                                                                                                \
     {                                                                                                                  \
         COUNT("channels", "of the result"), COUNT("kernel", "size along each axis"),                                   \
             WHOLE("stride", 1, "step along each axis"),                                                                \
             WHOLE("padding", 0, "zeros at each end; 0: as many as keep the size at stride 1"),                         \
             SWITCH("valid", false, "no padding"), WHOLE("dilation", 1, "distance of the kernel's elements"),           \
-            WHOLE("groups", 1, "independent groups of channels"), BIAS, INIT                                           \
+            WHOLE("groups", 1, "independent groups of channels"), BIAS, INIT, STD                                      \
     }
 
 static nacre_conv_layer_options conv_options(const int64_t *words)
@@ -73,7 +82,8 @@ static nacre_conv_layer_options conv_options(const int64_t *words)
                                       .dilation = words[5],
                                       .groups = words[6],
                                       .no_bias = !words[7],
-                                      .weight = init_of(words[8])};
+                                      .weight = weight_init(words + 8),
+                                      .bias = bias_init(words + 8)};
 }
 
 static nacre_tensor *build_conv1d(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
@@ -94,7 +104,7 @@ static nacre_tensor *build_conv3d(nacre_scope scope, nacre_tensor *const *inputs
     return nacre_conv3d(scope, inputs[0], words[0], words[1], &options);
 }
 
-/* channels, kernel, stride, padding, output_padding, dilation, groups, bias, init */
+/* channels, kernel, stride, padding, output_padding, dilation, groups, bias, init, std */
 static nacre_tensor *build_conv_transpose(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
 {
     nacre_conv_layer_options options = {.stride = words[2],
@@ -103,7 +113,8 @@ static nacre_tensor *build_conv_transpose(nacre_scope scope, nacre_tensor *const
                                         .dilation = words[5],
                                         .groups = words[6],
                                         .no_bias = !words[7],
-                                        .weight = init_of(words[8])};
+                                        .weight = weight_init(words + 8),
+                                        .bias = bias_init(words + 8)};
     return nacre_conv_transpose(scope, inputs[0], words[0], words[1], &options);
 }
 
@@ -202,7 +213,22 @@ static nacre_tensor *build_flatten(nacre_scope scope, nacre_tensor *const *input
 
 static nacre_tensor *build_embedding(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
 {
-    return nacre_embedding(scope, inputs[0], words[0], words[1]);
+    double deviation = nacre_unword(words[2]);
+    nacre_embedding_options options = {.weight = {NACRE_INIT_NORMAL, 0, deviation}};
+    return nacre_embedding(scope, inputs[0], words[0], words[1], &options);
+}
+
+/* heads, causal */
+static nacre_tensor *build_attend(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    (void)scope;
+    return nacre_attend(inputs[0], inputs[1], inputs[2], words[0], inputs[3], words[1]);
+}
+
+static nacre_tensor *build_draw(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    (void)words;
+    return nacre_draw_latent(scope, inputs[0], inputs[1]);
 }
 
 /* heads, causal, bias */
@@ -256,7 +282,7 @@ static const nacre_layer LAYERS[] = {
      "Every output from every input: y = x W^T + b over the last axis.",
      "x",
      true,
-     {COUNT("features", "of the result"), BIAS, INIT},
+     {COUNT("features", "of the result"), BIAS, INIT, STD},
      build_linear},
     {"conv1d", "Convolution over one axis.", "x", true, CONV_ATTRIBUTES, build_conv1d},
     {"conv2d", "Convolution over two axes.", "x", true, CONV_ATTRIBUTES, build_conv2d},
@@ -268,7 +294,7 @@ static const nacre_layer LAYERS[] = {
      {COUNT("channels", "of the result"), COUNT("kernel", "size along each axis"),
       WHOLE("stride", 1, "step along each axis"), WHOLE("padding", 0, "taken away at each end"),
       WHOLE("output_padding", 0, "added at one end"), WHOLE("dilation", 1, "distance of the kernel's elements"),
-      WHOLE("groups", 1, "independent groups of channels"), BIAS, INIT},
+      WHOLE("groups", 1, "independent groups of channels"), BIAS, INIT, STD},
      build_conv_transpose},
     {"batch_norm",
      "Normalises each channel over the batch; outside training by running statistics (Ioffe and Szegedy 2015).",
@@ -318,7 +344,7 @@ static const nacre_layer LAYERS[] = {
      "A learnt row for each id.",
      "ids",
      true,
-     {COUNT("count", "of rows"), COUNT("width", "of a row")},
+     {COUNT("count", "of rows"), COUNT("width", "of a row"), NUMBER("std", 1, "deviation of the normal start")},
      build_embedding},
     {"multi_head_attention",
      "Self-attention over [N, T, width] (Vaswani et al. 2017).",
@@ -326,6 +352,12 @@ static const nacre_layer LAYERS[] = {
      true,
      {COUNT("heads", "that the width is divided into"), SWITCH("causal", false, "no looking ahead"), BIAS},
      build_attention},
+    {"attend",
+     "Scaled dot-product attention of several heads: queries [N, T, width], keys and values [N, S, width].",
+     "q k v ?mask",
+     false,
+     {COUNT("heads", "that the width is divided into"), SWITCH("causal", false, "no looking ahead")},
+     build_attend},
     {"rnn", "Recurrent layer with tanh over [N, T, in].", "x", true, RECURRENT_ATTRIBUTES, build_rnn},
     {"lstm", "Long short-term memory over [N, T, in].", "x", true, RECURRENT_ATTRIBUTES, build_lstm},
     {"gru", "Gated recurrent units over [N, T, in].", "x", true, RECURRENT_ATTRIBUTES, build_gru},
@@ -335,6 +367,13 @@ static const nacre_layer LAYERS[] = {
      false,
      {NUMBER("p", 0.5, "probability of zero")},
      build_dropout},
+    {"draw",
+     "In training: a normal number of this mean and logarithm of the variance for each element; else the mean (Kingma "
+     "and Welling 2013).",
+     "mean log_variance",
+     false,
+     {{0}},
+     build_draw},
     {"flatten", "Axes from one on become one.", "x", false, {WHOLE("first_axis", 1, "where it begins")}, build_flatten},
 };
 

@@ -279,7 +279,8 @@ static void first_weights(void)
     nacre_linear(nacre_in(scope, "fc"), nacre_input(graph, "a", NACRE_F32, NACRE_SHAPE(1, 300)), 250, NULL);
     nacre_linear(nacre_in(scope, "wide"), nacre_input(graph, "b", NACRE_F32, NACRE_SHAPE(1, 16)), 70000, NULL);
     nacre_conv2d(nacre_in(scope, "conv"), nacre_input(graph, "c", NACRE_F32, NACRE_SHAPE(1, 64, 8, 8)), 128, 3, NULL);
-    nacre_embedding(nacre_in(scope, "embedding"), nacre_input(graph, "d", NACRE_I64, NACRE_SHAPE(1, 5)), 1000, 70);
+    nacre_embedding(nacre_in(scope, "embedding"), nacre_input(graph, "d", NACRE_I64, NACRE_SHAPE(1, 5)), 1000, 70,
+                    NULL);
     nacre_lstm(nacre_in(scope, "lstm"), nacre_input(graph, "e", NACRE_F32, NACRE_SHAPE(1, 2, 100)), 200, NULL);
     NC_CHECK_OK(context);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

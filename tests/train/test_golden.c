@@ -160,7 +160,7 @@ static nacre_tensor *transformer(nacre_scope s, nacre_tensor *tokens)
 {
     enum { VOCABULARY = 11, LENGTH = 8, WIDTH = 16 };
     const nacre_init normal = {NACRE_INIT_NORMAL, 0, 1};
-    nacre_tensor *x = nacre_embedding(nacre_in(s, "token"), tokens, VOCABULARY, WIDTH);
+    nacre_tensor *x = nacre_embedding(nacre_in(s, "token"), tokens, VOCABULARY, WIDTH, NULL);
     x = nacre_add(x, nacre_parameter(nacre_in(s, "position"), "weight", NACRE_SHAPE(LENGTH, WIDTH), normal));
     nacre_tensor *h = nacre_layer_norm(nacre_in(s, "norm1"), x, 1, NULL);
     const nacre_attention_options causal = {.causal = true};
