@@ -146,6 +146,7 @@ typedef struct nacre_call {
     nacre_view *outputs;
     int output_count;
     void *workspace; /* 64-byte aligned, as many bytes as the kernel asked for */
+    void *prepared;  /* the same for what `prepare` fills */
     nacre_team *team;
     const nacre_chain *chain; /* of a "fused" node, else NULL */
 } nacre_call;
@@ -191,6 +192,13 @@ typedef struct nacre_kernel {
     const char *(*can)(const nacre_node_info *node);  /* NULL: yes; else the reason why not */
     size_t (*workspace)(const nacre_node_info *node); /* NULL: none */
     void (*run)(const nacre_call *call);
+    /* The part of the work that depends on one operand alone: weights brought into the order in which `run` reads them.
+     * `prepare` fills call->prepared from operand `prepared_operand` (no other data may be looked at) and always comes
+     * before `run`; where the operand follows from the parameters and the plan changes none, it comes once, and again
+     * only after they have changed. Needs no workspace. NULL: there is none. */
+    size_t (*prepared)(const nacre_node_info *node);
+    void (*prepare)(const nacre_call *call);
+    int prepared_operand;
 } nacre_kernel;
 
 /* ---- operations -------------------------------------------------------------------------------------------------- */

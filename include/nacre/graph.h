@@ -102,6 +102,7 @@ typedef struct nacre_plan_info {
     size_t activation_bytes; /* the one packed block */
     size_t unpacked_bytes;   /* what the same tensors would take without reuse */
     size_t workspace_bytes;  /* the largest kernel workspace, inside activation_bytes */
+    size_t prepared_bytes;   /* beside them: packed weights and what else follows from the parameters */
     int plans, hits, misses; /* of the context's plan cache so far */
 } nacre_plan_info;
 
@@ -116,6 +117,8 @@ typedef struct nacre_plan_step {
     const char *refusals;            /* "direct_avx512: groups 2 != 1; ..." or "" */
     size_t output_bytes, workspace_bytes, offset;
     bool in_place;
+    bool once;             /* depends on parameters alone: runs again only after they have changed */
+    size_t prepared_bytes; /* weights in the kernel's own order */
 } nacre_plan_step;
 NACRE_API nacre_status nacre_plan_visit(nacre_graph *graph, void (*visit)(void *user, const nacre_plan_step *step),
                                         void *user);

@@ -4,6 +4,9 @@
  * optimizer state. Each entry has a path ("layer1.0.conv1.weight", PyTorch's spelling), a role, an element type and a
  * shape. All entries of one role and element type lie in one slab, each 64-byte aligned, so optimizers, checkpoints
  * and all-reduce walk flat memory. Pointers into slabs are borrowed until the next entry is added.
+ *
+ * Plans keep what they make of parameters (packed weights, folded normalisation) until these change. So memory is
+ * written through nacre_model_write or nacre_model_slab, asked for anew after each nacre_run.
  */
 #ifndef NACRE_MODEL_H
 #define NACRE_MODEL_H
@@ -26,7 +29,7 @@ typedef struct nacre_entry {
     nacre_entry_role role;
     nacre_dtype dtype;
     nacre_shape shape;
-    void *data;
+    const void *data;
     size_t bytes;
 } nacre_entry;
 
@@ -41,10 +44,12 @@ NACRE_API int nacre_model_add(nacre_model *model, nacre_entry_role role, const c
 NACRE_API int nacre_model_find(const nacre_model *model, const char *path); /* slot or -1 */
 NACRE_API int nacre_model_count(const nacre_model *model);                  /* slots are 0 .. count-1 */
 NACRE_API bool nacre_model_entry(const nacre_model *model, int slot, nacre_entry *entry);
+/* An entry's memory, to be written before the next nacre_run. NULL for a slot that is not there. */
+NACRE_API void *nacre_model_write(nacre_model *model, int slot);
 /* Number of elements of all entries of a role. */
 NACRE_API int64_t nacre_model_elements(const nacre_model *model, nacre_entry_role role);
-/* The slab of a role and element type, NULL if it is empty. */
-NACRE_API void *nacre_model_slab(const nacre_model *model, nacre_entry_role role, nacre_dtype dtype, size_t *bytes);
+/* The slab of a role and element type, to be read, or written before the next nacre_run; NULL if it is empty. */
+NACRE_API void *nacre_model_slab(nacre_model *model, nacre_entry_role role, nacre_dtype dtype, size_t *bytes);
 
 /* A frozen model refuses new parameters and buffers: after loading, an unknown name is an error, never a fresh
  * weight. */

@@ -50,9 +50,11 @@ size_t nc_pack(nacre_context *context, nc_lifetime *lifetimes, int count)
         }
         qsort(order, (size_t)count, sizeof *order, larger_first);
         total = 0;
+        int placed_count = 0;
         for (int i = 0; i < count; i++) {
-            order[i]->offset = lowest_gap(placed, i, order[i]);
-            insert_by_offset(placed, i, order[i]);
+            if (order[i]->kept) continue;
+            order[i]->offset = lowest_gap(placed, placed_count, order[i]);
+            insert_by_offset(placed, placed_count++, order[i]);
             if (order[i]->offset + order[i]->bytes > total) total = order[i]->offset + order[i]->bytes;
         }
     }

@@ -8,6 +8,7 @@
 typedef struct nc_lifetime {
     size_t bytes;
     int first, last;
+    bool kept;     /* needed beyond the run: takes no part in the packing */
     size_t offset; /* result */
 } nc_lifetime;
 

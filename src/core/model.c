@@ -1,6 +1,7 @@
 /* core/model.c - entries and their slabs. */
 #include "core/model.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 struct slab {
@@ -24,7 +25,7 @@ struct nacre_model {
     int index_size;
     struct slab slabs[NACRE_ENTRY_ROLES][NACRE_DTYPE_COUNT];
     bool frozen;
-    uint64_t seed;
+    uint64_t seed, version;
 };
 
 enum { ENTRY_ALIGNMENT = 64 };
@@ -32,8 +33,21 @@ enum { ENTRY_ALIGNMENT = 64 };
 nacre_model *nacre_model_create(nacre_context *context)
 {
     nacre_model *model = nacre_allocate(context, sizeof *model);
-    if (model) model->context = context;
+    if (!model) return NULL;
+    model->context = context;
+    nc_model_touch(model);
     return model;
+}
+
+void nc_model_touch(nacre_model *model)
+{
+    static _Atomic uint64_t last;
+    model->version = atomic_fetch_add(&last, 1) + 1;
+}
+
+uint64_t nc_model_version(const nacre_model *model)
+{
+    return model->version;
 }
 
 void nacre_model_destroy(nacre_model *model)
@@ -145,6 +159,7 @@ int nacre_model_add(nacre_model *model, nacre_entry_role role, const char *path,
         (struct entry){.path = copy, .role = role, .dtype = dtype, .shape = shape, .offset = offset, .bytes = bytes};
     if (slab->data) memset(slab->data + slab->used, 0, offset + bytes - slab->used); /* none for empty entries */
     slab->used = offset + bytes;
+    nc_model_touch(model);
     return model->count++;
 }
 
@@ -173,6 +188,13 @@ bool nacre_model_entry(const nacre_model *model, int slot, nacre_entry *out)
     return true;
 }
 
+void *nacre_model_write(nacre_model *model, int slot)
+{
+    if (!model || slot < 0 || slot >= model->count) return NULL;
+    nc_model_touch(model);
+    return nc_model_data(model, slot);
+}
+
 int64_t nacre_model_elements(const nacre_model *model, nacre_entry_role role)
 {
     int64_t count = 0;
@@ -181,9 +203,10 @@ int64_t nacre_model_elements(const nacre_model *model, nacre_entry_role role)
     return count;
 }
 
-void *nacre_model_slab(const nacre_model *model, nacre_entry_role role, nacre_dtype dtype, size_t *bytes)
+void *nacre_model_slab(nacre_model *model, nacre_entry_role role, nacre_dtype dtype, size_t *bytes)
 {
     const struct slab *slab = model ? &model->slabs[role][dtype] : NULL;
+    if (model) nc_model_touch(model);
     if (bytes) *bytes = slab ? slab->used : 0;
     return slab && slab->used ? slab->data : NULL;
 }

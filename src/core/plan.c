@@ -34,7 +34,7 @@ typedef struct compiler {
     nc_place *places; /* per tensor */
     int *base;        /* per node */
     nc_lifetime *lifetimes;
-    int *lifetime_of_workspace; /* per step, -1 for none */
+    int *lifetime_of_workspace, *lifetime_of_prepared; /* per step, -1 for none */
     int lifetime_count, lifetime_capacity;
 } compiler;
 
@@ -72,12 +72,45 @@ static nc_place leaf_place(nc_plan *plan, const nc_node *node)
     return (nc_place){.kind = NC_PLACE_CONSTANT, .bytes = bytes};
 }
 
-static int new_lifetime(compiler *compilation, size_t bytes, int step)
+/* ---- time ---- */
+
+/* What depends on parameters and constants alone is computed once, before all the rest: a run that needs it has two
+ * rounds over the steps, and time goes through both. */
+static int time_of(const compiler *compilation, int step)
+{
+    return compilation->plan->steps[step].steady ? step : compilation->plan->step_count + step;
+}
+
+static int time_of_preparing(const compiler *compilation, int step)
+{
+    return compilation->plan->steps[step].prepares_once ? step : time_of(compilation, step);
+}
+
+static bool is_steady(const nc_plan *plan, const nacre_tensor *tensor)
+{
+    return !tensor || plan->steps[tensor->node->index].steady;
+}
+
+static void find_steady_steps(nc_plan *plan)
+{
+    for (int i = 0; i < plan->graph->node_count; i++)
+        plan->changes_state |= (plan->graph->nodes[i]->op->flags & NACRE_OP_STATEFUL) != 0;
+    if (plan->context->device == NACRE_DEVICE_REFERENCE || plan->changes_state) return;
+    for (int i = 0; i < plan->graph->node_count; i++) {
+        const nc_node *node = plan->graph->nodes[i];
+        nc_step *step = &plan->steps[i];
+        step->steady = node->op != &nc_op_input && !(node->op->flags & NACRE_OP_RANDOM);
+        for (int k = 0; k < node->input_count; k++) step->steady &= is_steady(plan, node->inputs[k]);
+        step->prepares_once = step->prepared_bytes > 0 && is_steady(plan, node->inputs[step->kernel->prepared_operand]);
+    }
+}
+
+static int new_lifetime(compiler *compilation, size_t bytes, int time)
 {
     if (!nc_grow(compilation->plan->context, &compilation->lifetimes, compilation->lifetime_count,
                  &compilation->lifetime_capacity, sizeof(nc_lifetime)))
         return -1;
-    compilation->lifetimes[compilation->lifetime_count] = (nc_lifetime){.bytes = bytes, .first = step, .last = step};
+    compilation->lifetimes[compilation->lifetime_count] = (nc_lifetime){.bytes = bytes, .first = time, .last = time};
     compilation->plan->unpacked_bytes += bytes;
     return compilation->lifetime_count++;
 }
@@ -95,7 +128,9 @@ static const nacre_tensor *dying_operand(const compiler *compilation, const nc_s
             nacre_dtype_size(in->dtype) != nacre_dtype_size(out->dtype))
             continue;
         const nc_place *place = place_of(compilation, in);
-        if (place->kind == NC_PLACE_BLOCK && last_use[place->index] == index) return in;
+        if (place->kind == NC_PLACE_BLOCK && last_use[place->index] == time_of(compilation, index) &&
+            !compilation->lifetimes[place->index].kept)
+            return in;
     }
     return NULL;
 }
@@ -114,7 +149,7 @@ static bool assign_storage(compiler *compilation)
             } else if (k == 0 && node->op->flags & NACRE_OP_ALIAS) {
                 *place = *place_of(compilation, node->inputs[0]);
             } else {
-                int lifetime = new_lifetime(compilation, tensor_bytes(&node->outputs[k]), i);
+                int lifetime = new_lifetime(compilation, tensor_bytes(&node->outputs[k]), time_of(compilation, i));
                 if (lifetime < 0) return false;
                 *place = (nc_place){.kind = NC_PLACE_BLOCK, .index = lifetime};
             }
@@ -123,19 +158,27 @@ static bool assign_storage(compiler *compilation)
     return true;
 }
 
-static void use(compiler *compilation, const nacre_tensor *tensor, int step)
+/* A steady value that is used outside the first round stays from run to run. */
+static void use(compiler *compilation, const nacre_tensor *tensor, int time)
 {
     const nc_place *place = tensor ? place_of(compilation, tensor) : NULL;
     if (!place || place->kind != NC_PLACE_BLOCK) return;
     nc_lifetime *lifetime = &compilation->lifetimes[place->index];
-    if (lifetime->last < step) lifetime->last = step;
+    if (lifetime->last < time) lifetime->last = time;
+    lifetime->kept |= is_steady(compilation->plan, tensor) && time >= compilation->plan->step_count;
 }
 
 static void find_last_uses(compiler *compilation)
 {
     const nacre_graph *graph = compilation->plan->graph;
-    for (int i = 0; i < graph->node_count; i++)
-        for (int k = 0; k < graph->nodes[i]->input_count; k++) use(compilation, graph->nodes[i]->inputs[k], i);
+    for (int i = 0; i < graph->node_count; i++) {
+        const nc_step *step = &compilation->plan->steps[i];
+        for (int k = 0; k < graph->nodes[i]->input_count; k++) {
+            const bool prepared = step->prepares_once && k == step->kernel->prepared_operand;
+            use(compilation, graph->nodes[i]->inputs[k],
+                prepared ? time_of_preparing(compilation, i) : time_of(compilation, i));
+        }
+    }
     for (int i = 0; i < graph->wanted_count; i++) use(compilation, graph->wanted[i], INT_MAX);
 }
 
@@ -166,6 +209,7 @@ static bool reuse_in_place(compiler *compilation)
             out->index = taken;
             last_use[taken] = last_use[own];
             compilation->lifetimes[taken].last = last_use[own];
+            compilation->lifetimes[taken].kept |= compilation->lifetimes[own].kept;
             compilation->lifetimes[own].bytes = 0;
             step->in_place = true;
         }
@@ -176,19 +220,34 @@ static bool reuse_in_place(compiler *compilation)
     return complete;
 }
 
+/* The place of a step's workspace, or of what its kernel prepares. */
+static bool add_memory(compiler *compilation, size_t bytes, int from, int to, bool kept, int *lifetime)
+{
+    *lifetime = -1;
+    if (bytes == 0) return true;
+    *lifetime = new_lifetime(compilation, bytes, from);
+    if (*lifetime < 0) return false;
+    compilation->lifetimes[*lifetime].last = to;
+    compilation->lifetimes[*lifetime].kept = kept;
+    return true;
+}
+
 static bool add_workspaces(compiler *compilation)
 {
     nc_plan *plan = compilation->plan;
     compilation->lifetime_of_workspace = nacre_allocate(plan->context, sizeof(int) * (size_t)(plan->step_count + 1));
-    if (!compilation->lifetime_of_workspace) return false;
+    compilation->lifetime_of_prepared = nacre_allocate(plan->context, sizeof(int) * (size_t)(plan->step_count + 1));
+    if (!compilation->lifetime_of_workspace || !compilation->lifetime_of_prepared) return false;
     for (int i = 0; i < plan->step_count; i++) {
         nc_step *step = &plan->steps[i];
-        compilation->lifetime_of_workspace[i] = -1;
-        if (step->workspace_bytes == 0) continue;
-        int lifetime = new_lifetime(compilation, step->workspace_bytes, i);
-        if (lifetime < 0) return false;
-        compilation->lifetime_of_workspace[i] = lifetime;
-        if (step->workspace_bytes > plan->workspace_bytes) plan->workspace_bytes = step->workspace_bytes;
+        const int time = time_of(compilation, i);
+        const bool kept = step->prepares_once && !step->steady;
+        if (!add_memory(compilation, step->workspace_bytes, time, time, false,
+                        &compilation->lifetime_of_workspace[i]) ||
+            !add_memory(compilation, step->prepared_bytes, time, time, kept, &compilation->lifetime_of_prepared[i]))
+            return false;
+        const size_t bytes = step->workspace_bytes + (kept ? 0 : step->prepared_bytes);
+        if (bytes > plan->workspace_bytes) plan->workspace_bytes = bytes;
     }
     return true;
 }
@@ -198,9 +257,22 @@ static bool take_block(compiler *compilation)
     nc_plan *plan = compilation->plan;
     size_t bytes = nc_pack(plan->context, compilation->lifetimes, compilation->lifetime_count);
     if (bytes == SIZE_MAX) return false;
+    for (int i = 0; i < compilation->lifetime_count; i++) {
+        nc_lifetime *lifetime = &compilation->lifetimes[i];
+        if (!lifetime->kept) continue;
+        lifetime->offset = plan->kept_bytes;
+        plan->kept_bytes += lifetime->bytes;
+    }
     plan->block_bytes = bytes;
     plan->block = nacre_allocate_aligned(plan->context, bytes); /* also for 0 bytes: empty tensors have an address */
-    return plan->block != NULL;
+    plan->kept = nacre_allocate_aligned(plan->context, plan->kept_bytes);
+    return plan->block && plan->kept;
+}
+
+static char *address_of(const compiler *compilation, int64_t lifetime)
+{
+    const nc_lifetime *found = &compilation->lifetimes[lifetime];
+    return (found->kept ? compilation->plan->kept : compilation->plan->block) + found->offset;
 }
 
 /* ---- steps ---- */
@@ -220,6 +292,7 @@ static bool choose_kernels(nc_plan *plan)
         if (!nc_node_info(&plan->arena, plan->context, node, NC_LAYOUT_AS_IS, &info)) return false;
         step->kernel = nc_choose_kernel(plan->context, &info);
         if (step->kernel && step->kernel->workspace) step->workspace_bytes = step->kernel->workspace(&info);
+        if (step->kernel && step->kernel->prepared) step->prepared_bytes = step->kernel->prepared(&info);
         step->call = (nacre_call){.op = node->op,
                                   .attributes = node->attributes,
                                   .inputs = info.inputs,
@@ -229,6 +302,7 @@ static bool choose_kernels(nc_plan *plan)
                                   .team = plan->context->team,
                                   .chain = node->chain};
     }
+    find_steady_steps(plan);
     return true;
 }
 
@@ -236,7 +310,7 @@ static bool bind(compiler *compilation, nc_place place, void **pointer)
 {
     nc_plan *plan = compilation->plan;
     if (place.kind == NC_PLACE_BLOCK) {
-        *pointer = plan->block + compilation->lifetimes[place.index].offset;
+        *pointer = address_of(compilation, place.index);
         return true;
     }
     if (place.kind == NC_PLACE_CONSTANT) {
@@ -259,8 +333,10 @@ static bool bind_steps(compiler *compilation)
         int workspace = compilation->lifetime_of_workspace[i];
         if (workspace >= 0) {
             step->workspace_offset = compilation->lifetimes[workspace].offset;
-            step->call.workspace = plan->block + step->workspace_offset;
+            step->call.workspace = address_of(compilation, workspace);
         }
+        if (compilation->lifetime_of_prepared[i] >= 0)
+            step->call.prepared = address_of(compilation, compilation->lifetime_of_prepared[i]);
         for (int k = 0; k < step->call.input_count; k++) {
             nacre_view *view = (nacre_view *)&step->call.inputs[k];
             if (step->node->inputs[k] && !bind(compilation, *place_of(compilation, step->node->inputs[k]), &view->data))
@@ -283,7 +359,10 @@ static bool bind_wanted(compiler *compilation)
     if (!plan->wanted) return false;
     for (int i = 0; i < count; i++) {
         nc_place place = *place_of(compilation, plan->graph->wanted[i]);
-        if (place.kind == NC_PLACE_BLOCK) place.index = (int64_t)compilation->lifetimes[place.index].offset;
+        if (place.kind == NC_PLACE_BLOCK && compilation->lifetimes[place.index].kept)
+            place = (nc_place){.kind = NC_PLACE_CONSTANT, .bytes = address_of(compilation, place.index)};
+        else if (place.kind == NC_PLACE_BLOCK)
+            place.index = (int64_t)compilation->lifetimes[place.index].offset;
         plan->wanted[i] = place;
     }
     return true;
@@ -320,6 +399,7 @@ nc_plan *nc_plan_compile(nacre_graph *graph)
     nacre_release(context, compilation.places);
     nacre_release(context, compilation.lifetimes);
     nacre_release(context, compilation.lifetime_of_workspace);
+    nacre_release(context, compilation.lifetime_of_prepared);
     if (complete) return plan;
     nc_plan_destroy(plan);
     return NULL;
@@ -336,5 +416,6 @@ void nc_plan_destroy(nc_plan *plan)
     nacre_release(context, plan->patches);
     nacre_release(context, plan->wanted);
     nacre_release_aligned(context, plan->block);
+    nacre_release_aligned(context, plan->kept);
     nacre_release(context, plan);
 }

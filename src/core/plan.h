@@ -29,8 +29,10 @@ typedef struct nc_step {
     nc_node *node;
     const nacre_kernel *kernel; /* NULL: the operation's reference */
     nacre_call call;
-    size_t workspace_bytes, workspace_offset;
+    size_t workspace_bytes, workspace_offset, prepared_bytes;
     bool in_place;
+    bool steady;        /* depends on parameters and constants alone, and the plan changes none */
+    bool prepares_once; /* the same of what its kernel prepares */
 } nc_step;
 
 typedef struct nc_plan {
@@ -48,9 +50,11 @@ typedef struct nc_plan {
     nc_arena arena; /* views of the steps */
     nc_patch *patches;
     int patch_count, patch_capacity;
-    nc_place *wanted; /* per wanted output of the graph it was made from */
-    char *block;
-    size_t block_bytes, unpacked_bytes, workspace_bytes;
+    nc_place *wanted;   /* per wanted output of the graph it was made from */
+    char *block, *kept; /* what lives during a run; what steady steps and kernels prepared, from run to run */
+    size_t block_bytes, kept_bytes, unpacked_bytes, workspace_bytes;
+    bool changes_state;
+    uint64_t kept_of; /* version of the models that `kept` was made from, 0: not yet */
 } nc_plan;
 
 typedef struct nc_plan_cache {

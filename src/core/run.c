@@ -33,6 +33,7 @@ static bool patch(nacre_graph *graph, nc_plan *plan)
 
 static void run_step(const nc_step *step)
 {
+    if (step->prepared_bytes && !step->prepares_once) step->kernel->prepare(&step->call);
     if (step->kernel)
         step->kernel->run(&step->call);
     else
@@ -114,7 +115,9 @@ static nacre_plan_step describe(nc_plan *plan, int index)
                                  .signature = "",
                                  .refusals = "",
                                  .workspace_bytes = step->workspace_bytes,
-                                 .in_place = step->in_place};
+                                 .in_place = step->in_place,
+                                 .once = step->steady,
+                                 .prepared_bytes = step->prepared_bytes};
     for (int i = 0; i < node->output_count; i++)
         described.output_bytes +=
             (size_t)nacre_tensor_count(&node->outputs[i]) * nacre_dtype_size(node->outputs[i].dtype);
@@ -155,6 +158,7 @@ nacre_status nacre_plan(nacre_graph *graph, nacre_plan_info *info)
                                   .activation_bytes = plan->block_bytes,
                                   .unpacked_bytes = plan->unpacked_bytes,
                                   .workspace_bytes = plan->workspace_bytes,
+                                  .prepared_bytes = plan->kept_bytes,
                                   .plans = cache->count,
                                   .hits = cache->hits,
                                   .misses = cache->misses};
@@ -170,9 +174,44 @@ void nacre_set_step_timer(nacre_context *context, void (*timer)(void *, const na
 
 /* ---- running ---- */
 
+static uint64_t version_of_models(const nacre_graph *graph)
+{
+    uint64_t version = 1;
+    for (int i = 0; i < graph->model_count; i++)
+        version = version * 0x9e3779b97f4a7c15u + nc_model_version(graph->models[i].model);
+    return version;
+}
+
+/* Everything that follows from the parameters, if they have changed since. */
+static void run_steady_steps(const nacre_graph *graph, nc_plan *plan)
+{
+    const uint64_t version = version_of_models(graph);
+    if (plan->kept_of == version) return;
+    for (int i = 0; i < plan->step_count; i++) {
+        const nc_step *step = &plan->steps[i];
+        if (step->prepares_once) step->kernel->prepare(&step->call);
+        if (step->steady) run_step(step);
+    }
+    plan->kept_of = version;
+}
+
+static void run_steps(nc_plan *plan)
+{
+    for (int i = 0; i < plan->step_count; i++)
+        if (!plan->steps[i].steady) run_step(&plan->steps[i]);
+}
+
+/* State-changing steps may have written to any entry. */
+static void touch_models(const nacre_graph *graph, const nc_plan *plan)
+{
+    if (plan->changes_state)
+        for (int i = 0; i < graph->model_count; i++) nc_model_touch(graph->models[i].model);
+}
+
 static void run_timed(nacre_context *context, nc_plan *plan)
 {
     for (int i = 0; i < plan->step_count; i++) {
+        if (plan->steps[i].steady) continue;
         double start = now();
         run_step(&plan->steps[i]);
         double seconds = now() - start;
@@ -187,10 +226,12 @@ nacre_status nacre_run(nacre_graph *graph)
     nc_plan *plan = nc_plan_of(graph);
     if (!plan || !patch(graph, plan)) return nacre_check(graph->context);
     plan->last_graph = graph;
+    run_steady_steps(graph, plan);
     if (graph->context->step_timer)
         run_timed(graph->context, plan);
     else
-        for (int i = 0; i < plan->step_count; i++) run_step(&plan->steps[i]);
+        run_steps(plan);
+    touch_models(graph, plan);
     return NACRE_OK;
 }
 

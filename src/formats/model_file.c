@@ -188,7 +188,7 @@ static void zero_state(nacre_model *model)
 {
     nacre_entry entry;
     for (int slot = 0; nacre_model_entry(model, slot, &entry); slot++)
-        if (entry.role == NACRE_ENTRY_STATE && entry.bytes) memset(entry.data, 0, entry.bytes);
+        if (entry.role == NACRE_ENTRY_STATE && entry.bytes) memset(nacre_model_write(model, slot), 0, entry.bytes);
 }
 
 /* All entries that the file has and the model may have. */
@@ -220,9 +220,11 @@ nacre_status nacre_model_load(nacre_model *model, const nacre_safetensors *file)
     const nacre_named_array *array;
     nacre_entry entry;
     zero_state(model);
-    for (int i = 0; (array = nacre_safetensors_at(file, i)); i++)
-        if (nacre_model_entry(model, nacre_model_find(model, array->name), &entry))
-            nacre_safetensors_load(array, entry.dtype, entry.data);
+    for (int i = 0; (array = nacre_safetensors_at(file, i)); i++) {
+        const int slot = nacre_model_find(model, array->name);
+        if (nacre_model_entry(model, slot, &entry))
+            nacre_safetensors_load(array, entry.dtype, nacre_model_write(model, slot));
+    }
     nacre_model_freeze(model, true);
     return NACRE_OK;
 }

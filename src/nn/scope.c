@@ -65,7 +65,8 @@ static nacre_tensor *entry_tensor(nacre_scope scope, const char *name, nacre_ent
     nacre_entry entry;
     int slot = get_or_add(&scope, role, shape, &fresh);
     if (slot >= 0 && fresh && nacre_model_entry(scope.model, slot, &entry))
-        nacre_initialise(context, init, nacre_model_seed(scope.model), entry.path, entry.dtype, shape, entry.data);
+        nacre_initialise(context, init, nacre_model_seed(scope.model), entry.path, entry.dtype, shape,
+                         nacre_model_write(scope.model, slot));
     nacre_tensor *tensor = nacre_model_tensor(scope.graph, scope.model, slot);
     nacre_graph_set_path(scope.graph, layer);
     return tensor;

@@ -82,9 +82,7 @@ static void state_changes_are_seen_in_order(void)
     nacre_context *ctx = nacre_context_create(NULL);
     nacre_model *model = nacre_model_create(ctx);
     int slot = nacre_model_add(model, NACRE_ENTRY_PARAMETER, "w", NACRE_F32, NACRE_SHAPE(6));
-    nacre_entry entry;
-    nacre_model_entry(model, slot, &entry);
-    memcpy(entry.data, X, sizeof X);
+    memcpy(nacre_model_write(model, slot), X, sizeof X);
     nacre_graph *g = nacre_graph_create(ctx);
     nacre_tensor *w = nacre_model_tensor(g, model, slot);
     nacre_tensor *before = nacre_sum(nacre_mul(w, w), NULL);
@@ -97,6 +95,54 @@ static void state_changes_are_seen_in_order(void)
     NC_CHECK(nacre_read_scalar(after) == 4 * 91);
     nacre_graph_destroy(g);
     nacre_model_destroy(model);
+    nacre_context_destroy(ctx);
+}
+
+static void count_once(void *user, const nacre_plan_step *step)
+{
+    *(int *)user += step->once;
+}
+
+/* What follows from the parameters alone is kept between runs, and made again when they have changed: through a
+ * pointer, by another plan, or because another model stands in the same place. */
+static void steady_values_follow_the_parameters(void)
+{
+    nacre_context *ctx = nacre_context_create(&(nacre_context_options){.threads = 1});
+    nacre_model *models[2] = {nacre_model_create(ctx), nacre_model_create(ctx)};
+    nacre_graph *uses[2], *changes = nacre_graph_create(ctx);
+    nacre_tensor *results[2];
+    int slot = 0, steps = 0;
+    for (int i = 0; i < 2; i++) {
+        slot = nacre_model_add(models[i], NACRE_ENTRY_PARAMETER, "w", NACRE_F32, NACRE_SHAPE(6));
+        memcpy(nacre_model_write(models[i], slot), X, sizeof X);
+        uses[i] = nacre_graph_create(ctx);
+        nacre_tensor *x = nacre_input(uses[i], "x", NACRE_F32, NACRE_SHAPE(6));
+        nacre_tensor *w = nacre_model_tensor(uses[i], models[i], slot);
+        nacre_output(results[i] = nacre_sum(nacre_add(nacre_mul(x, nacre_sum(nacre_mul(w, w), NULL)), x), NULL));
+        nacre_feed(x, X);
+    }
+    nacre_tensor *w = nacre_model_tensor(changes, models[0], slot);
+    nacre_assign(w, nacre_add(w, w));
+    NC_CHECK(nacre_plan_visit(uses[0], count_once, &steps) == NACRE_OK);
+    NC_CHECK(steps > 0);
+    const double sum = -3;
+    for (int round = 0; round < 2; round++) {
+        NC_CHECK(nacre_run(uses[0]) == NACRE_OK);
+        NC_CHECK(nacre_read_scalar(results[0]) == sum * 92);
+    }
+    ((float *)nacre_model_write(models[0], slot))[0] = 2;
+    NC_CHECK(nacre_run(uses[0]) == NACRE_OK);
+    NC_CHECK(nacre_read_scalar(results[0]) == sum * 95);
+    NC_CHECK(nacre_run(uses[1]) == NACRE_OK);
+    NC_CHECK(nacre_read_scalar(results[1]) == sum * 92);
+    NC_CHECK(nacre_run(changes) == NACRE_OK);
+    NC_CHECK(nacre_run(uses[0]) == NACRE_OK);
+    NC_CHECK(nacre_read_scalar(results[0]) == sum * (4 * 94 + 1));
+    for (int i = 0; i < 2; i++) {
+        nacre_graph_destroy(uses[i]);
+        nacre_model_destroy(models[i]);
+    }
+    nacre_graph_destroy(changes);
     nacre_context_destroy(ctx);
 }
 
@@ -143,6 +189,7 @@ int main(void)
     NC_RUN(derivatives_of_derivatives);
     NC_RUN(plans_are_found_again);
     NC_RUN(state_changes_are_seen_in_order);
+    NC_RUN(steady_values_follow_the_parameters);
     NC_RUN(memory_is_reused);
     NC_RUN(mistakes_are_named);
     return nc_report();

@@ -135,7 +135,7 @@ static int load_weights(const golden *g, nacre_tensor **tensors, char (*names)[T
         if (!array || !nacre_shape_equal(array->shape, entry.shape))
             NC_COMPLAIN("%s (%s): PyTorch has no %s of this shape", g->name, g->text, entry.path);
         else
-            nacre_safetensors_load(array, g->dtype, entry.data);
+            nacre_safetensors_load(array, g->dtype, nacre_model_write(g->model, slot));
         snprintf(names[slot], TEXT, "dw.%.100s", entry.path);
         tensors[slot] = nacre_model_tensor(g->graph, g->model, slot);
     }

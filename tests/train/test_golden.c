@@ -74,14 +74,13 @@ static void run_optimizer(nacre_context *context, const nacre_safetensors *file,
     char *all = malloc(bytes), *history = malloc(bytes);
     NC_REQUIRE(all && history);
     nacre_safetensors_load(gradients, dtype, all);
-    nacre_entry entry;
-    nacre_model_entry(model, slot, &entry); /* after the moments were added: that moves entries */
-    nacre_safetensors_load(start, dtype, entry.data);
+    void *values = nacre_model_write(model, slot); /* after the moments were added: that moves entries */
+    nacre_safetensors_load(start, dtype, values);
     for (int64_t i = 0; i < steps && nacre_check(context) == NACRE_OK; i++) {
         nacre_feed_scalar(step, (double)(i + 1));
         nacre_feed(g, all + (size_t)i * each);
         nacre_run(graph);
-        memcpy(history + (size_t)i * each, entry.data, each);
+        memcpy(history + (size_t)i * each, values, each);
     }
     NC_CHECK_OK(context);
     compare(line.text, after, dtype, history);
@@ -246,7 +245,7 @@ static void each_entry(training *t, const char *prefix, bool set)
         if (!golden || !nacre_shape_equal(golden->shape, entry.shape))
             NC_COMPLAIN("%s: PyTorch has no %s of this shape", t->name, entry.path);
         else if (set)
-            nacre_safetensors_load(golden, t->dtype, entry.data);
+            nacre_safetensors_load(golden, t->dtype, nacre_model_write(t->model, slot));
         else
             compare(t->name, golden, t->dtype, entry.data);
         count++;

@@ -220,9 +220,9 @@ static void infinite_outputs_are_refused(void)
 {
     nacre_network *network = nacre_network_load(ctx, saved());
     nacre_model *model = nacre_network_model(network);
-    nacre_entry bias;
-    NC_REQUIRE(nacre_model_entry(model, nacre_model_find(model, "fc.bias"), &bias));
-    ((float *)bias.data)[3] = INFINITY;
+    float *bias = nacre_model_write(model, nacre_model_find(model, "fc.bias"));
+    NC_REQUIRE(bias);
+    bias[3] = INFINITY;
     nacre_evaluation evaluation = evaluate(network, all.experiment.test);
     NC_CHECK(!evaluation.metrics);
     NC_CHECK_FAILED(ctx, NACRE_ERROR_NUMERIC,
@@ -352,21 +352,21 @@ static void state_must_fit(void)
     int slot = nacre_model_add(model, NACRE_ENTRY_STATE, "optimizer.exp_avg.fc.bias", NACRE_F32, NACRE_SHAPE(2));
     nacre_entry entry;
     nacre_model_entry(model, slot, &entry);
-    ((float *)entry.data)[1] = 5;
+    ((float *)nacre_model_write(model, slot))[1] = 5;
     nacre_model_save(model, nc_file("state.safetensors"), true, NULL, 0);
-    ((float *)entry.data)[1] = 6;
+    ((float *)nacre_model_write(model, slot))[1] = 6;
     nacre_safetensors *file = nacre_safetensors_open(ctx, nc_file("state.safetensors"));
     nacre_model *other = small();
     nacre_model_add(other, NACRE_ENTRY_STATE, "optimizer.exp_avg.fc.bias", NACRE_F32, NACRE_SHAPE(1));
     nacre_model_load(other, file);
     NC_CHECK_FAILED(ctx, NACRE_ERROR_SHAPE, "\"optimizer.exp_avg.fc.bias\" is [2], the model's is [1]");
     NC_CHECK_INT(nacre_model_load(model, file), NACRE_OK);
-    NC_CHECK(((float *)entry.data)[1] == 5);
+    NC_CHECK(((const float *)entry.data)[1] == 5);
     nacre_safetensors_close(file);
     nacre_model_save(model, nc_file("state.safetensors"), false, NULL, 0);
     file = nacre_safetensors_open(ctx, nc_file("state.safetensors"));
     NC_CHECK_INT(nacre_model_load(model, file), NACRE_OK);
-    NC_CHECK(((float *)entry.data)[1] == 0);
+    NC_CHECK(((const float *)entry.data)[1] == 0);
     nacre_safetensors_close(file);
     nacre_model_destroy(model);
     nacre_model_destroy(other);
