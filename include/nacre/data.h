@@ -165,6 +165,7 @@ typedef struct nacre_dataset_source {
     const char *const *class_names; /* NULL: "0", "1", ... */
     int class_count;                /* 0: no classes */
     const int64_t *labels;          /* `count` class indices, NULL: not known without reading the samples */
+    const int64_t *groups;          /* `count` group numbers >= 0, NULL: every sample stands alone */
     const uint8_t *parts;           /* `count` nacre_part values, NULL: no official parts */
     /* Fills sample->values[0 .. field_count). May be called from several threads at once, with a sample each; on a
      * fault it returns nacre_fail(sample->context, ...). */
@@ -186,15 +187,19 @@ NACRE_API const nacre_field *nacre_dataset_field(const nacre_dataset *dataset, i
 NACRE_API int nacre_dataset_classes(const nacre_dataset *dataset);
 NACRE_API const char *nacre_dataset_class_name(const nacre_dataset *dataset, int index); /* NULL past the end */
 NACRE_API int64_t nacre_dataset_label(const nacre_dataset *dataset, int64_t index);      /* -1: not known */
-NACRE_API bool nacre_dataset_has_part(const nacre_dataset *dataset, nacre_part part);    /* an official one */
+/* Samples that belong together (pictures of one patient, rows of one customer): splits and folds never part them. */
+NACRE_API int64_t nacre_dataset_group(const nacre_dataset *dataset, int64_t index); /* -1: it stands alone */
+NACRE_API bool nacre_dataset_has_groups(const nacre_dataset *dataset);
+NACRE_API bool nacre_dataset_has_part(const nacre_dataset *dataset, nacre_part part); /* an official one */
 /* Sample `index` in [0, count). */
 NACRE_API nacre_status nacre_dataset_get(const nacre_dataset *dataset, int64_t index, nacre_sample *sample);
 
 /* ---- splits ---------------------------------------------------------------------------------------------------- */
 
 /* The official part where the source has one. Otherwise the test and validation samples are drawn from the training
- * ones: by seed and, where labels are known, in every class alike (stratified). The three parts of one dataset with
- * the same options never share a sample and together are all of it. */
+ * ones: by seed and, where labels are known, in every class alike (stratified); where there are groups, whole groups
+ * until the share is reached, without regard to the classes. The three parts of one dataset with the same options never
+ * share a sample and together are all of it. */
 typedef struct nacre_split_options {
     double validation; /* share of the training samples to draw if there is no official validation part; 0: none */
     double test;       /* share of all samples to draw if there is no official test part; 0: 0.2, negative: none */
@@ -204,6 +209,21 @@ typedef struct nacre_split_options {
 } nacre_split_options;
 NACRE_API nacre_dataset *nacre_dataset_split(nacre_dataset *dataset, nacre_part part,
                                              const nacre_split_options *options);
+
+/* Cross-validation: the samples in `count` folds of equal size (but for one sample, or for groups), of which one after
+ * the other is held out. */
+typedef struct nacre_fold_options {
+    int count;       /* k, from 2 to the number of samples (of groups, where there are groups) */
+    bool stratified; /* every class in all folds alike; each needs at least `count` samples */
+    bool ordered;    /* for series: count + 1 blocks in their order, and fold i trains only on what lies before it */
+    uint64_t seed;
+} nacre_fold_options;
+/* NACRE_TEST: what fold `fold` (from 0) holds out; NACRE_TRAIN: all other samples, or with `ordered` those before it.
+ * The same options give the same folds. Groups are spread by size and, if stratified, by classes, the largest first,
+ * each to where it evens out most. */
+NACRE_API nacre_dataset *nacre_dataset_fold(nacre_dataset *dataset, int fold, nacre_part part,
+                                            const nacre_fold_options *options);
+
 /* `count` samples drawn by seed, classes in proportion; more than there are is an error. */
 NACRE_API nacre_dataset *nacre_dataset_subset(nacre_dataset *dataset, int64_t count, uint64_t seed);
 /* These samples in this order (indices are copied, may repeat). */
@@ -219,6 +239,7 @@ typedef struct nacre_dataset_options {
     const char *const *labels; /* class names, ended by NULL; other classes are an error. NULL: all there are, sorted */
     nacre_table_options table;
     const char *target; /* tables: the column to predict; NULL: the last. npz: the array; NULL: found out */
+    const char *group;  /* tables: the column that says which rows belong together; it is no feature. NULL: none */
     bool regression;    /* the target is a number (f32 [1]), not a class */
     bool keep_missing;  /* missing numbers become NaN, for impute(); else they are an error */
     bool codes;         /* categorical features stay codes (one column) instead of one-hot (one column each) */

@@ -126,6 +126,8 @@ static bool copy_source(nacre_dataset *dataset, const nacre_dataset_source *sour
     if (!dataset->source.name || !copy_fields(dataset, source) || !copy_classes(dataset, source)) return false;
     if (source->labels && !(dataset->source.labels = copy_bytes(dataset, source->labels, count * sizeof(int64_t))))
         return false;
+    if (source->groups && !(dataset->source.groups = copy_bytes(dataset, source->groups, count * sizeof(int64_t))))
+        return false;
     return !source->parts || (dataset->source.parts = copy_bytes(dataset, source->parts, count)) != NULL;
 }
 
@@ -149,6 +151,12 @@ nacre_dataset *nacre_dataset_create(nacre_context *context, const nacre_dataset_
                    NACRE_MAX_FIELDS);
     if (sound && source->labels)
         sound = nc_check_labels(context, source->name, source->labels, source->count, source->class_count) >= 0;
+    for (int64_t i = 0; sound && source->groups && i < source->count; i++)
+        if (source->groups[i] < 0) {
+            nacre_fail(context, NACRE_ERROR_ARGUMENT, "%s: sample %lld has group %lld, expected at least 0",
+                       source->name, (long long)i, (long long)source->groups[i]);
+            sound = false;
+        }
     nacre_dataset *dataset = sound ? create(context) : NULL;
     if (dataset && copy_source(dataset, source)) return dataset;
     if (source->destroy) source->destroy(source->user);
@@ -223,6 +231,18 @@ int64_t nacre_dataset_label(const nacre_dataset *dataset, int64_t index)
     if (!dataset || index < 0 || index >= dataset->source.count) return -1;
     const int64_t *labels = dataset->root->source.labels;
     return labels ? labels[root_index(dataset, index)] : -1;
+}
+
+int64_t nacre_dataset_group(const nacre_dataset *dataset, int64_t index)
+{
+    if (!dataset || index < 0 || index >= dataset->source.count) return -1;
+    const int64_t *groups = dataset->root->source.groups;
+    return groups ? groups[root_index(dataset, index)] : -1;
+}
+
+bool nacre_dataset_has_groups(const nacre_dataset *dataset)
+{
+    return dataset && dataset->root->source.groups;
 }
 
 bool nacre_dataset_has_part(const nacre_dataset *dataset, nacre_part part)
@@ -351,6 +371,8 @@ static nacre_status draw_share(nacre_dataset *dataset, uint8_t *marks, nacre_par
 {
     drawing draw = {0};
     int64_t count = dataset->source.count;
+    if (nacre_dataset_has_groups(dataset) && !options->ordered)
+        return nc_draw_groups(dataset, marks, part, share, options->seed);
     if (!begin_drawing(dataset, &draw, !options->ordered && !options->unstratified)) {
         end_drawing(dataset, &draw);
         return NACRE_ERROR_MEMORY;

@@ -17,6 +17,9 @@ int nc_count_names(const char *const *names);
 /* One more owner, who calls nacre_dataset_destroy when done. */
 nacre_dataset *nc_dataset_retain(nacre_dataset *dataset);
 
+/* Re-marks whole groups of the samples marked NACRE_TRAIN as `part`, in random order until the share is reached. */
+nacre_status nc_draw_groups(const nacre_dataset *dataset, uint8_t *marks, nacre_part part, double share, uint64_t seed);
+
 /* What one kind of source can be opened from. */
 nacre_dataset *nc_open_idx(nacre_context *context, const char *folder, const nacre_dataset_options *options);
 nacre_dataset *nc_open_npz(nacre_context *context, const char *path, const nacre_dataset_options *options);

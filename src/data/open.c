@@ -124,10 +124,8 @@ static bool is_present(nacre_context *context, const nacre_catalogue_set *set, c
     return present;
 }
 
-nacre_dataset *nacre_dataset_open(nacre_context *context, const char *source, const nacre_dataset_options *options)
+static nacre_dataset *open_source(nacre_context *context, const char *source, const nacre_dataset_options *options)
 {
-    static const nacre_dataset_options DEFAULTS;
-    if (!options) options = &DEFAULTS;
     if (!strcmp(source, "glyphs")) return nacre_glyphs(context, options->count, options->seed);
     const char *folder = options->folder ? options->folder : getenv("NACRE_DATA");
     const nc_guide *guide = nc_guide_find(source);
@@ -137,4 +135,15 @@ nacre_dataset *nacre_dataset_open(nacre_context *context, const char *source, co
     if (guide) return fail_absent(context, source, folder);
     const nacre_catalogue_set *set = nacre_catalogue_find(source);
     return set ? fail_set(context, set) : fail_unknown(context, source);
+}
+
+nacre_dataset *nacre_dataset_open(nacre_context *context, const char *source, const nacre_dataset_options *options)
+{
+    static const nacre_dataset_options DEFAULTS;
+    nacre_dataset *dataset = open_source(context, source, options ? options : &DEFAULTS);
+    if (!dataset || !options || !options->group || nacre_dataset_has_groups(dataset)) return dataset;
+    nacre_fail(context, NACRE_ERROR_ARGUMENT, "%s: there is no column '%s' to group by; only tables have columns",
+               source, options->group);
+    nacre_dataset_destroy(dataset);
+    return NULL;
 }

@@ -14,10 +14,12 @@ typedef struct rows {
     nacre_pool pool; /* of class names */
     nacre_table *table;
     int64_t count;
-    int target, width; /* width: of the features */
+    int target, group; /* columns; group: -1: none */
+    int width;         /* of the features */
     float *features;   /* count * width */
     int64_t *labels;   /* or: */
     float *targets;
+    int64_t *groups; /* NULL: none */
     const char *const *class_names;
     int class_count;
 } rows;
@@ -29,6 +31,7 @@ static void destroy_rows(void *user)
     nacre_release_aligned(context, self->features);
     nacre_release(context, self->labels);
     nacre_release(context, self->targets);
+    nacre_release(context, self->groups);
     nacre_pool_destroy(&self->pool);
     nacre_table_destroy(self->table);
     nacre_release(context, self);
@@ -97,15 +100,16 @@ static nacre_status fill_features(rows *self, const nacre_dataset_options *optio
 {
     const nacre_column *column;
     for (int c = 0; (column = nacre_table_column(self->table, c)); c++) {
-        if (c != self->target && column->category_count > MOST_CATEGORIES)
+        if (c == self->target || c == self->group) continue;
+        if (column->category_count > MOST_CATEGORIES)
             return fail_column(self, column, column->category_count, "texts; ignore it if it is a name or a date");
-        if (c != self->target) self->width += column_width(column, options->codes);
+        self->width += column_width(column, options->codes);
     }
     self->features = nacre_allocate_aligned(self->context, (size_t)self->count * (size_t)self->width * sizeof(float));
     nacre_status status = self->features ? NACRE_OK : NACRE_ERROR_MEMORY;
     float *to = self->features;
     for (int c = 0; status == NACRE_OK && (column = nacre_table_column(self->table, c)); c++) {
-        if (c == self->target) continue;
+        if (c == self->target || c == self->group) continue;
         status = fill_feature(self, column, options, to);
         to += column_width(column, options->codes);
     }
@@ -216,6 +220,29 @@ static nacre_status fill_labels(rows *self, const nacre_column *column, const ch
     return status;
 }
 
+/* ---- groups ---- */
+
+static nacre_status fill_groups(rows *self, const nacre_column *column)
+{
+    self->groups = nacre_allocate(self->context, (size_t)self->count * sizeof *self->groups);
+    double *values = nacre_allocate(self->context, (size_t)self->count * sizeof *values);
+    nacre_status status = self->groups && values ? NACRE_OK : NACRE_ERROR_MEMORY;
+    int64_t distinct = status == NACRE_OK && column->numbers ? sort_distinct(column, self->count, values) : 0;
+    for (int64_t row = 0; status == NACRE_OK && row < self->count; row++) {
+        bool missing = column->numbers ? isnan(column->numbers[row]) : column->codes[row] < 0;
+        if (missing)
+            status = fail_cell(self, column, row, "is missing, and it says which rows belong together");
+        else if (column->codes)
+            self->groups[row] = column->codes[row];
+        else
+            self->groups[row] = (const double *)bsearch(&column->numbers[row], values, (size_t)distinct, sizeof *values,
+                                                        compare_numbers) -
+                                values;
+    }
+    nacre_release(self->context, values);
+    return status;
+}
+
 /* ---- the dataset ---- */
 
 static nacre_status fill(rows *self, const nacre_dataset_options *options)
@@ -224,6 +251,17 @@ static nacre_status fill(rows *self, const nacre_dataset_options *options)
     self->target = nacre_table_find(self->table, options->target ? options->target : "-1");
     const nacre_column *column = nacre_table_column(self->table, self->target);
     if (!column) return nacre_check(self->context);
+    self->group = -1;
+    if (options->group) {
+        self->group = nacre_table_find(self->table, options->group);
+        const nacre_column *group = nacre_table_column(self->table, self->group);
+        if (!group) return nacre_check(self->context);
+        if (self->group == self->target)
+            return nacre_fail(self->context, NACRE_ERROR_ARGUMENT,
+                              "%s: column '%s' cannot be both what to predict and what rows are grouped by",
+                              nacre_table_file(self->table, 0), group->name);
+        if (fill_groups(self, group)) return nacre_check(self->context);
+    }
     nacre_status status = options->regression ? fill_numbers(self, column) : fill_labels(self, column, options->labels);
     return status == NACRE_OK ? fill_features(self, options) : status;
 }
@@ -254,6 +292,7 @@ nacre_dataset *nc_dataset_from_table(nacre_context *context, nacre_table *table,
         .class_names = self->class_names,
         .class_count = self->class_count,
         .labels = self->labels,
+        .groups = self->groups,
         .parts = parts,
         .get = get_row,
         .origin = name_origin,
