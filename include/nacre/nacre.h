@@ -17,6 +17,7 @@
 #include <nacre/recipe.h>      /* data, model and training in one YAML file */
 #include <nacre/report.h>      /* plots, logs of runs, progress, the HTML report */
 #include <nacre/safetensors.h> /* named arrays in one file */
+#include <nacre/select.h>      /* choosing a model: cross-validation */
 #include <nacre/text.h>        /* models as text */
 #include <nacre/train.h>       /* fitting, checkpoints, evaluation */
 #include <nacre/zoo.h>         /* named architectures */

@@ -42,11 +42,15 @@ typedef struct nacre_recipe {
         const char *const *classes;
         const char *const *ignore;
         const char *const *category;
-        const char *layout, *target;
+        const char *layout, *target, *group;
         double validation, test;
         bool ordered, regression, keep_missing, codes, shuffle, drop_last;
         int64_t limit, channels, count, seed, workers, prefetch;
     } data;
+    struct {
+        int64_t folds;
+        bool stratified;
+    } validation;
     struct {
         const char *zoo, *file, *text; /* exactly one of them; `file` is resolved against the recipe's folder */
         const nacre_setting *parameters;

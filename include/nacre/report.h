@@ -175,6 +175,7 @@ typedef struct nacre_named_value {
 /* Where the run is. `samples` counts those of the epoch so far: the rate is its moving average. */
 typedef struct nacre_progress_state {
     const char *phase;               /* NULL: "epoch"; e.g. "validation" shows while that is measured */
+    const char *unit;                /* what is counted; NULL: "epoch". "fold", "trial": everything below is of one */
     int64_t epoch, epochs;           /* from 1; epochs 0: unknown */
     int64_t step, steps;             /* done in this epoch; steps 0: unknown, no bar */
     int64_t samples;                 /* done in this epoch */
@@ -212,6 +213,15 @@ typedef struct nacre_report_layer {
     int64_t parameters;
 } nacre_report_layer;
 
+/* A table of its own section: what was tried, what each fold gave. */
+typedef struct nacre_report_table {
+    const char *title, *remark; /* remark may be NULL */
+    const char *const *columns;
+    int column_count, row_count;
+    const char *const *cells; /* row after row; those that are numbers stand on the right */
+    int marked;               /* a row to stand out, from 1; 0: none */
+} nacre_report_table;
+
 /* Everything is optional; sections without content are left out. All pointers are borrowed for the call. */
 typedef struct nacre_report {
     const char *title, *subtitle;
@@ -221,6 +231,8 @@ typedef struct nacre_report {
     int note_count;
     const nacre_figure *figures; /* curves */
     int figure_count;
+    const nacre_report_table *tables;
+    int table_count;
     const nacre_confusion *confusion;    /* matrix, most confused pairs, scores per class */
     const char *const *class_names;      /* as many as classes; NULL: numbers */
     int64_t class_count;                 /* of class_names */

@@ -279,10 +279,24 @@ typedef struct nacre_experiment {
  * so shape mistakes are found here, before any training. The recipe must outlive the experiment. */
 NACRE_API nacre_status nacre_experiment_open(nacre_context *context, const nacre_recipe *recipe,
                                              const char *data_folder, const char *output, nacre_experiment *experiment);
+/* The same on data that is there already: a fold, a fraction, a view shared by many runs. The experiment owns the parts
+ * from here on, also when it fails; validation and test may be NULL. Preprocessing is fitted on `train` and nothing
+ * else.
+ */
+typedef struct nacre_experiment_parts {
+    nacre_dataset *train, *validation, *test;
+} nacre_experiment_parts;
+NACRE_API nacre_status nacre_experiment_open_on(nacre_context *context, const nacre_recipe *recipe,
+                                                const nacre_experiment_parts *parts, const char *output,
+                                                nacre_experiment *experiment);
 NACRE_API void nacre_experiment_close(nacre_experiment *experiment);
 /* Only the data: one part of what the recipe names; NULL and a failure if it has no such part. */
 NACRE_API nacre_dataset *nacre_experiment_part(nacre_context *context, const nacre_recipe *recipe,
                                                const char *data_folder, nacre_part part);
+
+/* What the recipe says about fitting, for those who call nacre_fit themselves: shorter, without a folder, ... It
+ * borrows from the experiment. */
+NACRE_API nacre_fit_options nacre_experiment_fit(const nacre_experiment *experiment);
 
 typedef struct nacre_experiment_options {
     bool resume;

@@ -1,83 +1,11 @@
 /* cli/train.c */
-#include "cli.h"
+#include "watch.h"
 
-#include <nacre/report.h>
+#include <nacre/select.h>
 
-#include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { MAX_SETTINGS = 64, MAX_VALUES = 12 };
-
-static volatile sig_atomic_t interrupted;
-
-static void interrupt(int signal_number)
-{
-    (void)signal_number;
-    interrupted = 1;
-}
-
-/* ---- progress ---- */
-
-static void write_error(void *user, const char *text, size_t size)
-{
-    (void)user;
-    fwrite(text, 1, size, stderr);
-    fflush(stderr);
-}
-
-static int columns(void *user)
-{
-    (void)user;
-    return nacre_terminal_columns(STDERR_FILENO);
-}
-
-typedef struct audience {
-    nacre_progress *progress; /* NULL: quiet */
-} audience;
-
-static int add_values(nacre_named_value *values, int count, char names[][64], const char *prefix, double loss,
-                      nacre_metrics *metrics)
-{
-    snprintf(names[count], 64, "%sloss", prefix);
-    values[count] = (nacre_named_value){names[count], loss};
-    count++;
-    for (int i = 0; i < nacre_metrics_count(metrics) && count < MAX_VALUES; i++, count++) {
-        snprintf(names[count], 64, "%s%s", prefix, nacre_metrics_name(metrics, i));
-        values[count] = (nacre_named_value){names[count], nacre_metrics_value(metrics, i)};
-    }
-    return count;
-}
-
-static bool listen(void *user, const nacre_fit_event *event)
-{
-    audience *listener = user;
-    nacre_named_value values[MAX_VALUES];
-    char names[MAX_VALUES][64];
-    if (!listener->progress) return !interrupted;
-    int count = add_values(values, 0, names, "", event->train_loss, event->train);
-    if (event->kind == NACRE_FIT_EPOCH && event->validation && count < MAX_VALUES)
-        count = add_values(values, count, names, "validation ", event->validation->loss, event->validation->metrics);
-    nacre_progress_state state = {.phase = event->kind == NACRE_FIT_VALIDATION ? "validation" : NULL,
-                                  .epoch = event->epoch,
-                                  .epochs = event->epochs,
-                                  .step = event->batch,
-                                  .steps = event->batches,
-                                  .samples = event->samples,
-                                  .values = values,
-                                  .value_count = count};
-    if (event->kind == NACRE_FIT_EPOCH) {
-        char note[64] = "";
-        double waiting = event->epoch_seconds > 0 ? event->wait_seconds / event->epoch_seconds : 0;
-        if (waiting > 0.1) snprintf(note, sizeof note, "%.0f %% waiting for data", 100 * waiting);
-        if (event->best && event->validation)
-            snprintf(note + strlen(note), sizeof note - strlen(note), "%sbest", *note ? ", " : "");
-        nacre_progress_finish_epoch(listener->progress, &state, *note ? note : NULL);
-    } else {
-        nacre_progress_update(listener->progress, &state);
-    }
-    return !interrupted;
-}
+enum { MAX_SETTINGS = 64 };
 
 /* ---- words before and after ---- */
 
@@ -138,30 +66,19 @@ static cJSON *to_json(const nacre_experiment *experiment, const nacre_experiment
     return object;
 }
 
-/* ---- the command ---- */
+/* ---- one run ---- */
 
-static int train(nc_call *call, nacre_experiment *experiment)
+static int train_once(nc_call *call, nacre_experiment *experiment)
 {
     nacre_context *context = call->context;
-    nacre_progress_options drawing = {.write = write_error, .columns = columns};
-    audience listener = {0};
     nacre_experiment_result result = {0};
-    bool quiet = nc_flag(call, "quiet");
-    if (!quiet) {
-        introduce(experiment);
-        nacre_progress_detect(&drawing, STDERR_FILENO);
-        call->progress = listener.progress = nacre_progress_create(context, &drawing);
-    }
-    /* The first signal asks, a second one ends the process. */
-    struct sigaction action = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND}, before[2];
-    sigaction(SIGINT, &action, &before[0]);
-    sigaction(SIGTERM, &action, &before[1]);
-    nacre_experiment_options options = {.resume = nc_flag(call, "resume"), .listen = listen, .listen_user = &listener};
+    nc_watch watch;
+    if (!nc_flag(call, "quiet")) introduce(experiment);
+    nc_watch_begin(&watch, call, NULL, 0);
+    nacre_experiment_options options = {
+        .resume = nc_flag(call, "resume"), .listen = nc_watch_fit, .listen_user = &watch};
     nacre_status status = nacre_experiment_run(context, experiment, &options, &result);
-    sigaction(SIGINT, &before[0], NULL);
-    sigaction(SIGTERM, &before[1], NULL);
-    call->progress = NULL;
-    nacre_progress_destroy(listener.progress);
+    nc_watch_end(&watch);
     int code = status || result.fit.cancelled ? NC_EXIT_FAILED : NC_EXIT_DONE;
     if (status == NACRE_OK && nc_flag(call, "json")) {
         if (nc_print_json(call, to_json(experiment, &result))) code = NC_EXIT_FAILED;
@@ -174,6 +91,84 @@ static int train(nc_call *call, nacre_experiment *experiment)
     nacre_release(context, result.report_path);
     return code;
 }
+
+/* ---- cross-validation ---- */
+
+static bool listen_to_folds(void *user, int fold, int folds, const nacre_fit_event *event)
+{
+    nc_watch *watch = user;
+    watch->total = folds;
+    nc_watch_next(watch, fold);
+    return nc_watch_fit(watch, event);
+}
+
+static void measured_fold(void *user, const nacre_folds_result *result)
+{
+    nacre_named_value values[16];
+    int fold = result->done - 1, count = result->metric_count < 16 ? result->metric_count : 16;
+    for (int i = 0; i < count; i++)
+        values[i] = (nacre_named_value){result->names[i], result->values[fold * result->metric_count + i]};
+    nc_watch *watch = user;
+    nc_watch_next(watch, result->done);
+    nc_watch_finish(watch, values, count, NULL);
+}
+
+static void conclude_folds(const nacre_folds_result *result)
+{
+    char text[NACRE_SPREAD_SIZE];
+    printf("%d folds, mean ± standard deviation:", result->done);
+    for (int i = 1; i <= result->metric_count; i++) {
+        int metric = i % result->metric_count; /* the loss comes last */
+        printf("  %s %s", result->names[metric], nacre_text_spread(text, result->spreads[metric]));
+    }
+    printf("  (%s)\n", nacre_text_duration(text, result->seconds));
+    if (result->report_path) printf("report %s\n", result->report_path);
+}
+
+static cJSON *folds_to_json(const nacre_folds_result *result)
+{
+    cJSON *object = cJSON_CreateObject(), *metrics = cJSON_AddObjectToObject(object, "metrics");
+    cJSON *means = cJSON_AddObjectToObject(metrics, "mean"), *spreads = cJSON_AddObjectToObject(metrics, "deviation");
+    cJSON *all = cJSON_AddArrayToObject(object, "folds");
+    for (int f = 0; f < result->done; f++) {
+        cJSON *fold = cJSON_CreateObject();
+        cJSON_AddNumberToObject(fold, "train", (double)result->train[f]);
+        cJSON_AddNumberToObject(fold, "held_out", (double)result->held_out[f]);
+        for (int i = 0; i < result->metric_count; i++)
+            cJSON_AddNumberToObject(fold, result->names[i], result->values[f * result->metric_count + i]);
+        cJSON_AddItemToArray(all, fold);
+    }
+    for (int i = 0; i < result->metric_count; i++) {
+        cJSON_AddNumberToObject(means, result->names[i], result->spreads[i].mean);
+        cJSON_AddNumberToObject(spreads, result->names[i], result->spreads[i].deviation);
+    }
+    cJSON_AddNumberToObject(object, "seconds", result->seconds);
+    if (result->report_path) cJSON_AddStringToObject(object, "report", result->report_path);
+    return object;
+}
+
+static int cross_validate(nc_call *call, const nacre_recipe *recipe)
+{
+    nacre_folds_result result;
+    nc_watch watch;
+    nc_watch_begin(&watch, call, "fold", recipe->validation.folds);
+    nacre_folds_options options = {
+        .resume = nc_flag(call, "resume"), .listen = listen_to_folds, .measured = measured_fold, .listen_user = &watch};
+    nacre_status status =
+        nacre_cross_validate(call->context, recipe, nc_data_folder(call), nc_text(call, "output"), &options, &result);
+    nc_watch_end(&watch);
+    int code = status || result.cancelled ? NC_EXIT_FAILED : NC_EXIT_DONE;
+    if (result.cancelled)
+        printf("interrupted in fold %d; go on with --resume\n", result.done + 1);
+    else if (status == NACRE_OK && nc_flag(call, "json"))
+        code = (int)nc_print_json(call, folds_to_json(&result));
+    else if (status == NACRE_OK)
+        conclude_folds(&result);
+    nacre_folds_release(&result);
+    return code;
+}
+
+/* ---- the command ---- */
 
 /* The recipe may say where to compute; then everything, the recipe too, belongs to another context. */
 static nacre_recipe *open_recipe(nc_call *call, const char *const *settings)
@@ -190,8 +185,8 @@ static nacre_recipe *open_recipe(nc_call *call, const char *const *settings)
 
 static int run(nc_call *call)
 {
-    const char *settings[MAX_SETTINGS + 2] = {0}, *setting;
-    char seed[64];
+    const char *settings[MAX_SETTINGS + 3] = {0}, *setting;
+    char seed[64], folds[64];
     int count = 0, position = 0;
     while ((setting = nc_next(call, "set", &position))) {
         if (count == MAX_SETTINGS) return nc_usage_error(call, "more than %d --set", MAX_SETTINGS);
@@ -201,12 +196,18 @@ static int run(nc_call *call)
         snprintf(seed, sizeof seed, "training.seed=%lld", (long long)nc_integer(call, "seed"));
         settings[count++] = seed;
     }
+    if (nc_is_given(call, "folds")) {
+        snprintf(folds, sizeof folds, "validation.folds=%lld", (long long)nc_integer(call, "folds"));
+        settings[count++] = folds;
+    }
     nacre_recipe *recipe = open_recipe(call, settings);
     nacre_experiment experiment;
     int code = NC_EXIT_FAILED;
-    if (recipe && nacre_experiment_open(call->context, recipe, nc_data_folder(call), nc_text(call, "output"),
-                                        &experiment) == NACRE_OK) {
-        code = train(call, &experiment);
+    if (recipe && recipe->validation.folds > 0) {
+        code = cross_validate(call, recipe);
+    } else if (recipe && nacre_experiment_open(call->context, recipe, nc_data_folder(call), nc_text(call, "output"),
+                                               &experiment) == NACRE_OK) {
+        code = train_once(call, &experiment);
         nacre_experiment_close(&experiment);
     }
     nacre_recipe_destroy(recipe);
@@ -219,6 +220,9 @@ static const nc_option OPTIONS[] = {
     {"output", 'o', NC_FOLDER, "DIR", NULL, NULL, false,
      "The folder for model, checkpoints, log and report. Without it the recipe's, else runs/NAME."},
     {"resume", 'r', NC_FLAG, NULL, NULL, NULL, false, "Go on from the last checkpoint in the output folder."},
+    {"folds", 'k', NC_INTEGER, "K", NULL, NULL, false,
+     "Cross-validation: train K times, each time with another part of the training samples held out and measured; the "
+     "recipe's validation.folds."},
     {"require-target", 0, NC_FLAG, NULL, NULL, NULL, false, "Fail if a target figure of the recipe is not reached."},
     {0},
 };
@@ -227,6 +231,7 @@ static const nc_example EXAMPLES[] = {
     {"nacre train recipes/glyphs.yaml", "Digits that the program draws itself: needs no data."},
     {"nacre train recipes/fashion-mnist.yaml --data data --set training.epochs=3", "Three epochs only."},
     {"nacre train recipes/mnist.yaml -o runs/a --resume", "Go on after an interruption."},
+    {"nacre train iris.yaml --folds 5", "How good is the recipe? Mean and standard deviation over five folds."},
     {0},
 };
 

@@ -8,7 +8,7 @@
 
 /* ---- data ---- */
 
-static nacre_dataset *open_dataset(nacre_context *context, const nacre_recipe *recipe, const char *folder)
+nacre_dataset *nc_experiment_data(nacre_context *context, const nacre_recipe *recipe, const char *folder)
 {
     nacre_dataset_options options = {.folder = folder,
                                      .channels = (int)recipe->data.channels,
@@ -16,6 +16,7 @@ static nacre_dataset *open_dataset(nacre_context *context, const nacre_recipe *r
                                      .labels = recipe->data.classes,
                                      .table = {.ignore = recipe->data.ignore, .category = recipe->data.category},
                                      .target = recipe->data.target,
+                                     .group = recipe->data.group,
                                      .regression = recipe->data.regression,
                                      .keep_missing = recipe->data.keep_missing,
                                      .codes = recipe->data.codes,
@@ -24,8 +25,8 @@ static nacre_dataset *open_dataset(nacre_context *context, const nacre_recipe *r
     return nacre_dataset_open(context, recipe->data.source, &options);
 }
 
-/* One part of the data, NULL without a failure where there is none. */
-static nacre_dataset *open_part(nacre_context *context, nacre_dataset *all, const nacre_recipe *recipe, nacre_part part)
+nacre_dataset *nc_experiment_part(nacre_context *context, nacre_dataset *all, const nacre_recipe *recipe,
+                                  nacre_part part)
 {
     nacre_split_options options = {.validation = recipe->data.validation,
                                    .test = recipe->data.test > 0 ? recipe->data.test : -1, /* here 0 means none */
@@ -41,19 +42,11 @@ static nacre_dataset *open_part(nacre_context *context, nacre_dataset *all, cons
     return nacre_check(context) ? NULL : fewer;
 }
 
-static bool split(nacre_context *context, nacre_dataset *all, nacre_experiment *experiment)
-{
-    experiment->train = open_part(context, all, experiment->recipe, NACRE_TRAIN);
-    experiment->validation = open_part(context, all, experiment->recipe, NACRE_VALIDATION);
-    experiment->test = open_part(context, all, experiment->recipe, NACRE_TEST);
-    return nacre_check(context) == NACRE_OK;
-}
-
 nacre_dataset *nacre_experiment_part(nacre_context *context, const nacre_recipe *recipe, const char *data_folder,
                                      nacre_part part)
 {
-    nacre_dataset *all = open_dataset(context, recipe, data_folder);
-    nacre_dataset *dataset = all ? open_part(context, all, recipe, part) : NULL;
+    nacre_dataset *all = nc_experiment_data(context, recipe, data_folder);
+    nacre_dataset *dataset = all ? nc_experiment_part(context, all, recipe, part) : NULL;
     if (!dataset)
         nacre_fail(context, NACRE_ERROR_NOT_FOUND, "%s has no %s part", recipe->data.source, nacre_part_name(part));
     nacre_dataset_destroy(all);
@@ -129,23 +122,38 @@ static bool check_targets(const nacre_experiment *experiment)
 
 /* ---- open and close ---- */
 
-static char *output_folder(nacre_context *context, const nacre_recipe *recipe, const char *output)
+char *nc_experiment_folder(nacre_context *context, const nacre_recipe *recipe, const char *output)
 {
     if (output) return nacre_duplicate(context, output);
     if (recipe->output.folder) return nacre_duplicate(context, recipe->output.folder);
     return nacre_path_join(context, "runs", recipe->name ? recipe->name : "run");
 }
 
+nacre_status nacre_experiment_open_on(nacre_context *context, const nacre_recipe *recipe,
+                                      const nacre_experiment_parts *parts, const char *output,
+                                      nacre_experiment *experiment)
+{
+    *experiment = (nacre_experiment){
+        .recipe = recipe, .train = parts->train, .validation = parts->validation, .test = parts->test};
+    bool complete = nacre_check(context) == NACRE_OK && check_targets(experiment) &&
+                    open_network(context, experiment) &&
+                    (experiment->folder = nc_experiment_folder(context, recipe, output));
+    if (!complete) nacre_experiment_close(experiment);
+    return nacre_check(context);
+}
+
 nacre_status nacre_experiment_open(nacre_context *context, const nacre_recipe *recipe, const char *data_folder,
                                    const char *output, nacre_experiment *experiment)
 {
-    *experiment = (nacre_experiment){.recipe = recipe};
-    nacre_dataset *all = open_dataset(context, recipe, data_folder);
-    bool complete = all && split(context, all, experiment) && check_targets(experiment) &&
-                    open_network(context, experiment) && (experiment->folder = output_folder(context, recipe, output));
+    nacre_experiment_parts parts = {0};
+    nacre_dataset *all = nc_experiment_data(context, recipe, data_folder);
+    if (all) {
+        parts.train = nc_experiment_part(context, all, recipe, NACRE_TRAIN);
+        parts.validation = nc_experiment_part(context, all, recipe, NACRE_VALIDATION);
+        parts.test = nc_experiment_part(context, all, recipe, NACRE_TEST);
+    }
     nacre_dataset_destroy(all);
-    if (!complete) nacre_experiment_close(experiment);
-    return nacre_check(context);
+    return nacre_experiment_open_on(context, recipe, &parts, output, experiment);
 }
 
 void nacre_experiment_close(nacre_experiment *experiment)
@@ -203,7 +211,7 @@ static nacre_schedule schedule_of(const nacre_experiment *experiment)
                             .min_rate = recipe->schedule.min_rate};
 }
 
-static nacre_fit_options fit_options(const nacre_experiment *experiment, const nacre_experiment_options *options)
+nacre_fit_options nacre_experiment_fit(const nacre_experiment *experiment)
 {
     const nacre_recipe *recipe = experiment->recipe;
     nacre_network *network = experiment->network;
@@ -231,11 +239,8 @@ static nacre_fit_options fit_options(const nacre_experiment *experiment, const n
                                .seed = (uint64_t)recipe->training.seed,
                                .folder = experiment->folder,
                                .checkpoint_every = recipe->training.checkpoint_every,
-                               .resume = options->resume,
                                .metadata = network->metadata,
-                               .metadata_count = network->metadata_count,
-                               .listen = options->listen,
-                               .listen_user = options->listen_user};
+                               .metadata_count = network->metadata_count};
 }
 
 /* {"test.accuracy": 0.99, ...}: what the saved model says about itself. */
@@ -376,7 +381,10 @@ nacre_status nacre_experiment_run(nacre_context *context, nacre_experiment *expe
                                   const nacre_experiment_options *options, nacre_experiment_result *result)
 {
     nacre_experiment_options chosen = options ? *options : (nacre_experiment_options){0};
-    nacre_fit_options fit = fit_options(experiment, &chosen);
+    nacre_fit_options fit = nacre_experiment_fit(experiment);
+    fit.resume = chosen.resume;
+    fit.listen = chosen.listen;
+    fit.listen_user = chosen.listen_user;
     *result = (nacre_experiment_result){0};
     if (nacre_make_directories(context, experiment->folder)) return nacre_check(context);
     fit.lock = nacre_lock_directory(context, experiment->folder); /* until the report is written, too */

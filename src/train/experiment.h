@@ -5,9 +5,18 @@
 #include "train/network.h"
 
 #include <nacre/report.h>
+#include <nacre/train.h>
 
 /* How many predictions and how many mistakes a report shows. */
 enum { NC_SHOWN_SAMPLES = 24, NC_SHOWN_MISTAKES = 24 };
+
+/* Everything that a recipe's data section names, and one part of it: NULL without a failure where there is none. */
+nacre_dataset *nc_experiment_data(nacre_context *context, const nacre_recipe *recipe, const char *folder);
+nacre_dataset *nc_experiment_part(nacre_context *context, nacre_dataset *all, const nacre_recipe *recipe,
+                                  nacre_part part);
+
+/* Where the output goes, in fresh memory: `output`, else the recipe's, else runs/NAME. */
+char *nc_experiment_folder(nacre_context *context, const nacre_recipe *recipe, const char *output);
 
 /* report.html and the curves as PNG in the experiment's folder. `gallery` NULL: no test part. */
 nacre_status nc_experiment_report(nacre_context *context, nacre_experiment *experiment, nacre_gallery *gallery,

@@ -155,7 +155,7 @@ static int column_count(const char *text)
 static void add_head(line_pieces *pieces, const nacre_progress_state *state)
 {
     char phase[NC_FITTED_SIZE], total[NACRE_NUMBER_SIZE] = "";
-    nc_text_fit(phase, state->phase ? state->phase : "epoch", 1, 16);
+    nc_text_fit(phase, state->phase ? state->phase : state->unit ? state->unit : "epoch", 1, 16);
     int digits = state->epochs > 0 ? snprintf(total, sizeof total, "/%lld", (long long)state->epochs) - 1 : 0;
     add_piece(pieces, RANK_ALWAYS, "%s %*lld%s", phase, digits, (long long)state->epoch, total);
 }

@@ -35,6 +35,9 @@ const nc_recipe_key nc_recipe_keys[] = {
     {"data.layout", NC_KEY_TEXT, AT(data.layout), NULL,
      .doc = "How folders of pictures are named: `{split}/{class}/{number}.png`"},
     {"data.target", NC_KEY_TEXT, AT(data.target), NULL, .doc = "Tables: the column to predict; if not given, the last"},
+    {"data.group", NC_KEY_TEXT, AT(data.group), NULL,
+     .doc = "Tables: the column that says which rows belong together (a patient, a customer): parts and folds never "
+            "divide them, and it is no feature"},
     {"data.regression", NC_KEY_BOOL, AT(data.regression), "false",
      .doc = "Tables: the target is a number, not a class"},
     {"data.ignore", NC_KEY_TEXTS, AT(data.ignore), NULL, .doc = "Tables: columns to leave out"},
@@ -54,6 +57,11 @@ const nc_recipe_key nc_recipe_keys[] = {
      .doc = "Threads that prepare batches; 0: the training thread does it. The result does not depend on it"},
     {"data.prefetch", NC_KEY_WHOLE, AT(data.prefetch), "0", RANGE(0, 1024),
      .doc = "Batches prepared ahead; 0: two per worker"},
+
+    {"validation.folds", NC_KEY_WHOLE, AT(validation.folds), "0", RANGE(0, 10000),
+     .doc = "Cross-validation: train so often, each time with another fold of the training samples held out; 0: once"},
+    {"validation.stratified", NC_KEY_BOOL, AT(validation.stratified), "true",
+     .doc = "Every class in all folds alike, where there are classes"},
 
     {"model.zoo", NC_KEY_TEXT, AT(model.zoo), NULL, .doc = "The model: a name of the zoo, such as `lenet`"},
     {"model.file", NC_KEY_PATH, AT(model.file), NULL, .doc = "The model: a `.nacre` text in a file"},

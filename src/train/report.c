@@ -324,6 +324,39 @@ static nacre_status put_figures(html *page)
     return status;
 }
 
+/* "3", "-0.5", "0.95 ± 0.02" */
+static bool is_number(const char *text)
+{
+    return text[strspn(text, "+-.")] >= '0' && text[strspn(text, "+-.")] <= '9';
+}
+
+/* A column of numbers stands on the right: as its first row says. */
+static void put_table_cell(html *page, const nacre_report_table *table, int column, const char *tag, const char *text)
+{
+    bool right = table->row_count > 0 && is_number(table->cells[column]);
+    nacre_buffer_print(page->out, right ? "<%s class=\"n\">" : "<%s>", tag);
+    put_text(page, text);
+    nacre_buffer_print(page->out, "</%s>", tag);
+}
+
+static void put_table(html *page, const nacre_report_table *table)
+{
+    int shown = least(table->row_count, MOST_ROWS);
+    open_section(page, table->title, table->remark);
+    nacre_buffer_print(page->out, "<div class=\"card\"><table>\n<thead><tr>");
+    for (int c = 0; c < table->column_count; c++) put_table_cell(page, table, c, "th", table->columns[c]);
+    nacre_buffer_print(page->out, "</tr></thead>\n<tbody>");
+    for (int r = 0; r < shown; r++) {
+        nacre_buffer_print(page->out, r + 1 == table->marked ? "<tr class=\"total\">" : "<tr>");
+        for (int c = 0; c < table->column_count; c++)
+            put_table_cell(page, table, c, "td", table->cells[r * table->column_count + c]);
+        nacre_buffer_print(page->out, "</tr>\n");
+    }
+    nacre_buffer_print(page->out, "</tbody></table></div>\n");
+    put_left_out(page, shown, table->row_count, "rows");
+    close_section(page);
+}
+
 static void put_model(html *page)
 {
     const nacre_report *report = page->report;
@@ -437,6 +470,7 @@ nacre_status nacre_report_html(nacre_context *context, const nacre_report *repor
     put_head(&page);
     put_summary(&page);
     nacre_status status = put_figures(&page);
+    for (int i = 0; i < report->table_count; i++) put_table(&page, &report->tables[i]);
     if (!status) status = put_classes(&page);
     if (!status) status = put_predictions(&page);
     put_model(&page);

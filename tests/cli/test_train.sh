@@ -134,6 +134,23 @@ run "$NACRE" train "$recipe" -o "$scratch/shared" --quiet
 expect_code 0
 cmp -s "$scratch/b/model.safetensors" "$scratch/shared/model.safetensors" || fault 'a fresh run in a used folder: other bits'
 
+# ---- cross-validation ----
+
+run "$NACRE" train "$recipe" -o "$scratch/folds" --folds 3
+expect_code 0
+expect_err 'fold 3/3'
+expect_out '3 folds, mean ± standard deviation:'
+for file in folds.json fold-1/model.safetensors fold-3/log.jsonl; do
+    [ -s "$scratch/folds/$file" ] || fault "train --folds did not write $file"
+done
+run "$NACRE" train "$recipe" -o "$scratch/folds" --folds 3 --resume --json
+expect_code 0
+expect_out '"deviation":{"loss":'
+run "$NACRE" train "$recipe" -o "$scratch/none" --folds 4000
+expect_code 1
+expect_err '4000 folds asked for, but there are only 240 samples'
+[ ! -e "$scratch/none" ] || fault 'folds that cannot be leave a folder'
+
 # ---- figures to reach ----
 
 run "$NACRE" train "$recipe" -o "$scratch/target" --quiet --require-target --set 'target={accuracy: 0.1}'
