@@ -120,4 +120,24 @@ static inline void nc_fail_each_allocation(bool (*body)(nacre_context *context, 
     }
 }
 
+/* As nc_fail_each_allocation, for what leaves compiled plans in the context. */
+static inline void nc_fail_each_planning_allocation(bool (*body)(nacre_context *context, void *user), void *user)
+{
+    bool reached = true;
+    for (long skip = 0; reached; skip++) {
+        nc_allocator allocator = {.fail_at = -1};
+        nacre_context *context = nacre_context_create(
+            &(nacre_context_options){.allocator = {&allocator, nc_allocator_resize}, .threads = 1});
+        NC_REQUIRE(context);
+        allocator.fail_at = allocator.count + skip;
+        bool done = body(context, user);
+        reached = allocator.count > allocator.fail_at;
+        if (!done && nacre_check(context) != NACRE_ERROR_MEMORY)
+            NC_COMPLAIN("allocation %ld failed: expected \"out of memory\", got \"%s\"", skip, nacre_message(context));
+        if (!done && !reached) NC_COMPLAIN("not done although no allocation failed: %s", nacre_message(context));
+        nacre_context_destroy(context);
+        if (allocator.live != 0) NC_COMPLAIN("allocation %ld failed: %ld blocks leaked", skip, allocator.live);
+    }
+}
+
 #endif

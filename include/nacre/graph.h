@@ -75,6 +75,13 @@ NACRE_API nacre_status nacre_gradients(nacre_tensor *loss, nacre_tensor *const *
 /* The vector-Jacobian product: sum over o of seeds[o] . d outputs[o] / d wrt[i]. A NULL seed counts as zeros. */
 NACRE_API nacre_status nacre_vjp(nacre_tensor *const *outputs, nacre_tensor *const *seeds, int output_count,
                                  nacre_tensor *const *wrt, int count, nacre_tensor **grads);
+/* Trades time for memory: the part of the graph before the first gradient is cut into `segments` parts where a single
+ * tensor crosses; the gradient keeps only those tensors and computes the rest again, part by part, with the same bits
+ * (random draws too; running statistics are updated once). About one forward pass more; the usual number is the square
+ * root of the number of blocks, which NACRE_RECOMPUTE_AUTO takes. 0, the default: everything is kept. Chen et al.
+ * 2016. */
+enum { NACRE_RECOMPUTE_AUTO = -1 };
+NACRE_API void nacre_graph_recompute(nacre_graph *graph, int segments);
 /* The same value, but gradients do not flow through. */
 NACRE_API nacre_tensor *nacre_stop_gradient(nacre_tensor *x);
 

@@ -68,6 +68,7 @@ typedef struct nacre_recipe {
     struct {
         int64_t epochs, batch_size, accumulate, seed, threads, checkpoint_every;
         double clip_norm, label_smoothing;
+        bool recompute;
         struct {
             int64_t patience, start_from_epoch;
             double min_delta;

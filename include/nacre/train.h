@@ -196,6 +196,7 @@ typedef struct nacre_fit_options {
     int64_t accumulate;         /* samples per update, a multiple of batch_size; 0: batch_size */
     const char *loss;           /* as in nacre_evaluate_options */
     double label_smoothing;
+    bool recompute; /* as nacre_graph_recompute with NACRE_RECOMPUTE_AUTO: less memory, more time, the same bits */
     const char *const *metrics; /* the first decides what is best, else the loss */
     int64_t patience;           /* epochs without improvement before stopping; 0: never */
     double min_delta;           /* what counts as improvement */

@@ -58,6 +58,7 @@ static nacre_status build(nc_call *call, nc_named_model *named, nacre_graph *gra
     nacre_tensor *rate = nacre_input(graph, "learning_rate", NACRE_F32, NACRE_SCALAR);
     nacre_tensor *step = nacre_input(graph, "step", NACRE_I64, NACRE_SCALAR);
     nacre_output(loss);
+    if (nc_flag(call, "recompute")) nacre_graph_recompute(graph, NACRE_RECOMPUTE_AUTO);
     return nacre_minimise(loss, named->model, &(nacre_optimizer){.kind = NACRE_OPTIMIZER_ADAMW}, rate, step);
 }
 
@@ -69,6 +70,8 @@ static int run(nc_call *call)
     char block[NC_SIZE_TEXT], unpacked[NC_SIZE_TEXT];
     int64_t batch = nc_integer(call, "batch-size");
     if (batch < 1) return nc_usage_error(call, "--batch-size must be at least 1");
+    if (nc_flag(call, "recompute") && !nc_flag(call, "training"))
+        return nc_usage_error(call, "--recompute belongs to --training");
     nacre_graph *graph = nacre_graph_create(call->context);
     int code = NC_EXIT_FAILED;
     if (nc_named_model_open(call, call->arguments[0], batch, &named) == NACRE_OK &&
@@ -93,6 +96,8 @@ static const nc_option OPTIONS[] = {
     NC_INPUT_OPTION,
     {"batch-size", 'b', NC_INTEGER, "N", NULL, "1", false, "How many samples a batch has."},
     {"training", 't', NC_FLAG, NULL, NULL, NULL, false, "Plan a whole training step: loss, gradients, AdamW's update."},
+    {"recompute", 0, NC_FLAG, NULL, NULL, NULL, false,
+     "With --training: keep little of the forward part and compute it again for the gradient."},
     {"explain", 'e', NC_FLAG, NULL, NULL, NULL, false, "Say for each step why other kernels were refused."},
     {0},
 };

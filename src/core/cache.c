@@ -44,11 +44,12 @@ static bool append_tail(nacre_graph *graph, int *nodes_only)
 {
     nacre_context *context = graph->context;
     *nodes_only = graph->word_count;
-    while (graph->word_count + graph->wanted_count + 3 > graph->word_capacity)
+    while (graph->word_count + graph->wanted_count + 4 > graph->word_capacity)
         if (!nc_grow(context, &graph->words, graph->word_capacity, &graph->word_capacity, sizeof(int64_t)))
             return false;
     int64_t *at = graph->words + graph->word_count;
     for (int i = 0; i < graph->wanted_count; i++) *at++ = nc_tensor_word(graph->wanted[i]);
+    *at++ = graph->segments;
     *at++ = context->deterministic;
     *at++ = (int64_t)(intptr_t)context->forced_op;
     *at++ = (int64_t)(intptr_t)context->forced_variant;

@@ -170,6 +170,7 @@ nacre_status nacre_vjp(nacre_tensor *const *outputs, nacre_tensor *const *seeds,
     nacre_graph *graph = outputs[0]->node->graph;
     const char *path = graph->path;
     traversal walk = {0};
+    graph->differentiating++;
     if (begin(&walk, outputs, output_count, wrt, count)) {
         for (int i = 0; i < output_count; i++)
             if (seeds[i] && is_reached(&walk, outputs[i])) arrive(&walk, outputs[i], seeds[i]);
@@ -181,6 +182,7 @@ nacre_status nacre_vjp(nacre_tensor *const *outputs, nacre_tensor *const *seeds,
         }
     }
     end(&walk);
+    graph->differentiating--;
     graph->path = path;
     return nacre_check(graph->context);
 }

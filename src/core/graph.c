@@ -36,7 +36,15 @@ void nacre_graph_reset(nacre_graph *graph)
     if (!graph) return;
     nc_arena_reset(&graph->arena);
     graph->node_count = graph->word_count = graph->feed_count = graph->model_count = graph->wanted_count = 0;
+    graph->segments = 0;
     graph->path = "";
+    nc_plan_drop(graph);
+}
+
+void nacre_graph_recompute(nacre_graph *graph, int segments)
+{
+    if (!graph || graph->segments == segments) return;
+    graph->segments = segments;
     nc_plan_drop(graph);
 }
 
@@ -169,6 +177,7 @@ nc_node *nc_new_node(nacre_graph *graph, const nacre_op *op, int inputs, int out
                       .index = graph->node_count,
                       .input_count = inputs,
                       .output_count = outputs,
+                      .backward = graph->differentiating > 0,
                       .attributes = (int64_t *)((char *)node + head)};
     node->inputs = (nacre_tensor **)(node->attributes + words);
     return node;

@@ -25,6 +25,8 @@ struct nc_node {
     int64_t *attributes;
     nacre_tensor **inputs;
     int index, input_count, output_count;
+    int repetition; /* > 0: computes once more what another node has computed; not to be merged with it */
+    bool backward;  /* made by differentiation */
     nacre_tensor outputs[];
 };
 
@@ -52,6 +54,8 @@ struct nacre_graph {
     nc_node **nodes;
     int node_count, node_capacity;
     const char *path;
+    int differentiating; /* > 0: nodes are being made by gradient rules */
+    int segments;        /* as nacre_graph_recompute was told */
 
     /* The structure as words: per node its operation, attributes and operands; then, while running, the outputs. */
     int64_t *words;

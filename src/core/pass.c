@@ -26,6 +26,8 @@ nc_node *nc_clone_node(nacre_graph *graph, const nc_node *node, nacre_tensor *co
     copy->path = node->path;
     copy->name = node->name;
     copy->data = node->data;
+    copy->repetition = node->repetition;
+    copy->backward = node->backward;
     memcpy(copy->attributes, node->attributes, sizeof(int64_t) * (size_t)words);
     memcpy(copy->outputs, node->outputs, sizeof(nacre_tensor) * (size_t)node->output_count);
     if (node->input_count) memcpy(copy->inputs, inputs, sizeof *inputs * (size_t)node->input_count);
@@ -45,6 +47,7 @@ bool nc_rewrite_begin(nc_rewrite *rewrite, nacre_graph *from)
     nacre_context *context = from->context;
     int tensors = 0;
     *rewrite = (nc_rewrite){.from = from, .to = nacre_graph_create(context)};
+    if (rewrite->to) rewrite->to->segments = from->segments;
     rewrite->base = nacre_allocate(context, sizeof(int) * (size_t)from->node_count);
     if (!rewrite->base) return false;
     for (int i = 0; i < from->node_count; i++) {

@@ -24,6 +24,7 @@ nacre_tensor *nc_copy_node(nc_rewrite *rewrite, const nc_node *node);
 nc_node *nc_clone_node(nacre_graph *graph, const nc_node *node, nacre_tensor *const *inputs);
 
 /* The passes, in order. Each returns a graph of its own, NULL after a failure; the argument stays the caller's. */
+nacre_graph *nc_pass_recompute(nacre_graph *graph); /* forward values again where the gradient needs them */
 nacre_graph *
 nc_pass_simplify(nacre_graph *graph); /* drops what nothing needs, merges equal nodes, removes identities */
 nacre_graph *nc_pass_epilogue(nacre_graph *graph); /* activation and residual into the matrix product or convolution */

@@ -69,6 +69,8 @@ static bool fold_residual(nc_rewrite *rewrite, const nc_node *add, int side)
     for (int i = 0; i < OPERANDS; i++) folded->inputs[i] = i < product->input_count ? product->inputs[i] : NULL;
     folded->inputs[RESIDUAL] = residual;
     folded->path = product->path;
+    folded->repetition = product->repetition;
+    folded->backward = product->backward;
     memcpy(folded->attributes, product->attributes, sizeof(int64_t) * (size_t)words);
     folded->outputs[0] = product->outputs[0];
     folded->outputs[0].node = folded;

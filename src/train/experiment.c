@@ -238,6 +238,7 @@ nacre_fit_options nacre_experiment_fit(const nacre_experiment *experiment)
                                .start_from_epoch = recipe->training.early_stopping.start_from_epoch,
                                .seed = (uint64_t)recipe->training.seed,
                                .folder = experiment->folder,
+                               .recompute = recipe->training.recompute,
                                .checkpoint_every = recipe->training.checkpoint_every,
                                .metadata = network->metadata,
                                .metadata_count = network->metadata_count};

@@ -140,6 +140,7 @@ static nc_step_options step_options(const fitting *fit)
                              .user = fit->options.user,
                              .loss = nc_default_loss(&fit->roles, fit->options.loss),
                              .label_smoothing = fit->options.label_smoothing,
+                             .recompute = fit->options.recompute,
                              .training = true,
                              .optimizer = accumulate ? NULL : &fit->options.optimizer};
 }

@@ -120,6 +120,9 @@ const nc_recipe_key nc_recipe_keys[] = {
      .doc = "Where it runs; reference: plain kernels, slow and obvious"},
     {"training.threads", NC_KEY_WHOLE, AT(training.threads), "0", RANGE(0, 1024),
      .doc = "Compute threads; 0: one per core"},
+    {"training.recompute", NC_KEY_BOOL, AT(training.recompute), "false",
+     .doc = "Less memory for more time: keep little of the forward part, compute it again for the gradient; the same "
+            "bits"},
     {"training.checkpoint_every", NC_KEY_WHOLE, AT(training.checkpoint_every), "0", AT_LEAST(0),
      .doc = "Updates between checkpoints; 0: one after each epoch"},
 

@@ -67,6 +67,7 @@ static nacre_status build(nc_step_graph *step, nacre_context *context, const nc_
     step->loss = loss_of(context, step, options);
     nacre_output(step->outputs);
     nacre_output(step->loss);
+    if (options->recompute) nacre_graph_recompute(graph, NACRE_RECOMPUTE_AUTO);
     if (!options->forward && options->optimizer) {
         step->learning_rate = nacre_input(graph, "learning_rate", NACRE_F32, NACRE_SCALAR);
         step->step = nacre_input(graph, "step", NACRE_I64, NACRE_SCALAR);

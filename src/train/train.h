@@ -31,6 +31,7 @@ typedef struct nc_step_options {
     double label_smoothing;
     bool training;                    /* layers behave as in training */
     bool forward;                     /* no gradients */
+    bool recompute;                   /* little of the forward part is kept for them */
     const nacre_optimizer *optimizer; /* NULL: gradients are accumulated only */
 } nc_step_options;
 

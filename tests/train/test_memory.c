@@ -11,26 +11,6 @@ int fsync(int file)
     return 0;
 }
 
-/* As nc_fail_each_allocation, for what leaves compiled plans in the context. */
-static void fail_each_allocation(bool (*body)(nacre_context *context, void *user), void *user)
-{
-    bool reached = true;
-    for (long skip = 0; reached; skip++) {
-        nc_allocator allocator = {.fail_at = -1};
-        nacre_context *context = nacre_context_create(
-            &(nacre_context_options){.allocator = {&allocator, nc_allocator_resize}, .threads = 1});
-        NC_REQUIRE(context);
-        allocator.fail_at = allocator.count + skip;
-        bool done = body(context, user);
-        reached = allocator.count > allocator.fail_at;
-        if (!done && nacre_check(context) != NACRE_ERROR_MEMORY)
-            NC_COMPLAIN("allocation %ld failed: expected \"out of memory\", got \"%s\"", skip, nacre_message(context));
-        if (!done && !reached) NC_COMPLAIN("not done although no allocation failed: %s", nacre_message(context));
-        nacre_context_destroy(context);
-        if (allocator.live != 0) NC_COMPLAIN("allocation %ld failed: %ld blocks leaked", skip, allocator.live);
-    }
-}
-
 /* ---- fitting ---- */
 
 static bool fit(nacre_context *context, void *user)
@@ -63,14 +43,14 @@ static bool fit(nacre_context *context, void *user)
 
 static void fitting(void)
 {
-    fail_each_allocation(fit, NULL);
+    nc_fail_each_planning_allocation(fit, NULL);
 }
 
 static void fitting_with_files(void)
 {
     char folder[256];
     snprintf(folder, sizeof folder, "%s", nc_file("fit"));
-    fail_each_allocation(fit, folder);
+    nc_fail_each_planning_allocation(fit, folder);
 }
 
 /* ---- experiments ---- */
@@ -117,14 +97,14 @@ static void opening_an_experiment(void)
 {
     char folder[256];
     snprintf(folder, sizeof folder, "%s", nc_file("open"));
-    fail_each_allocation(experiment, &(place){folder, false});
+    nc_fail_each_planning_allocation(experiment, &(place){folder, false});
 }
 
 static void running_an_experiment(void)
 {
     char folder[256];
     snprintf(folder, sizeof folder, "%s", nc_file("run"));
-    fail_each_allocation(experiment, &(place){folder, true});
+    nc_fail_each_planning_allocation(experiment, &(place){folder, true});
     NC_CHECK_INT(nc_count_temporaries(folder), 0);
 }
 
@@ -155,7 +135,7 @@ static void loading_a_model(void)
     char path[256];
     snprintf(path, sizeof path, "%s", nc_file("run/model.safetensors"));
     NC_REQUIRE(nacre_path_exists(path));
-    fail_each_allocation(load, path);
+    nc_fail_each_planning_allocation(load, path);
 }
 
 int main(void)
