@@ -6,6 +6,7 @@
 
 #include <nacre/base.h>        /* contexts, errors, memory, dtypes, shapes */
 #include <nacre/data.h>        /* datasets, transforms, loaders */
+#include <nacre/generate.h>    /* sequences continued token by token */
 #include <nacre/graph.h>       /* tensors, graphs, gradients, running */
 #include <nacre/image.h>       /* pictures */
 #include <nacre/io.h>          /* files, text buffers */

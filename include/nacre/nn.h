@@ -146,11 +146,21 @@ typedef struct nacre_attention_options {
     bool causal;
     bool no_bias;
     nacre_tensor *mask; /* added to the scores, broadcast to [N, heads, T, S]; NULL: none */
+    /* Generation (see nacre_attend_cached): where x stands in its sequence, a scalar i64 tensor, and how long that
+     * may become. Causal by nature; takes no mask. */
+    nacre_tensor *position;
+    int64_t capacity;
 } nacre_attention_options;
 /* Multi-head self-attention over x [N, T, width], torch.nn.MultiheadAttention's names: "in_proj_weight" [3 width,
  * width], "in_proj_bias", "out_proj.weight", "out_proj.bias" (Vaswani et al. 2017). */
 NACRE_API nacre_tensor *nacre_multi_head_attention(nacre_scope scope, nacre_tensor *x, int64_t heads,
                                                    const nacre_attention_options *options);
+/* Causal attention of T new positions, the first of which is `position` (a scalar i64 tensor), to all up to themselves;
+ * q, k and v as for nacre_attend. The scope keeps the keys and values of up to `capacity` positions in "key_cache" and
+ * "value_cache" [N, heads, capacity, width / heads], which are no part of a saved model. What lies beyond the capacity
+ * is lost. Not for training: no gradient flows to k and v. */
+NACRE_API nacre_tensor *nacre_attend_cached(nacre_scope scope, nacre_tensor *q, nacre_tensor *k, nacre_tensor *v,
+                                            int64_t heads, nacre_tensor *position, int64_t capacity);
 
 typedef struct nacre_recurrent_options {
     int64_t layers; /* 0: 1 */

@@ -336,6 +336,10 @@ NACRE_API nacre_tensor *nacre_cross_entropy_with(nacre_tensor *logits, nacre_ten
  * may attend; `causal`: row t to columns 0 to t. scale 0: 1 / sqrt(D). */
 NACRE_API nacre_tensor *nacre_scaled_dot_product_attention(nacre_tensor *q, nacre_tensor *k, nacre_tensor *v,
                                                            nacre_tensor *mask, bool causal, double scale);
+/* The same over the first `length` rows of k and v alone, of which there may be more (a scalar i64 tensor, so that one
+ * plan serves all lengths); the rows of q are the last of them: `causal` lets row t attend to t + length - T. */
+NACRE_API nacre_tensor *nacre_prefix_attention(nacre_tensor *q, nacre_tensor *k, nacre_tensor *v, nacre_tensor *length,
+                                               bool causal, double scale);
 
 /* ---- optimizer updates ------------------------------------------------------------------------------------------- */
 
@@ -369,6 +373,9 @@ NACRE_API nacre_tensor *nacre_clip_coefficient(nacre_tensor *norm, double larges
 NACRE_API nacre_tensor *nacre_assign(nacre_tensor *target, nacre_tensor *value);
 /* target = (1 - weight) target + weight * scale * value. */
 NACRE_API nacre_tensor *nacre_assign_lerp(nacre_tensor *target, nacre_tensor *value, double weight, double scale);
+/* target[..., start + i, ...] = value[..., i, ...] along an axis, where `start` is a scalar i64 tensor. Positions
+ * outside the target are left out. */
+NACRE_API nacre_tensor *nacre_assign_slice(nacre_tensor *target, nacre_tensor *value, nacre_tensor *start, int axis);
 
 #ifdef __cplusplus
 }

@@ -339,7 +339,8 @@ nacre_tensor *nacre_model_tensor(nacre_graph *graph, nacre_model *model, int slo
     nacre_tensor **tensor = ordinal < 0 ? NULL : slot_tensor(graph, &graph->models[ordinal], slot);
     if (!tensor || *tensor) return tensor ? *tensor : NULL;
     int64_t words[LEAF_WORDS];
-    leaf_words(words, (int64_t)ordinal << 32 | slot, entry.dtype, entry.shape);
+    const int64_t state = entry.role == NACRE_ENTRY_STATE ? NC_STATE_ENTRY : 0;
+    leaf_words(words, (int64_t)ordinal << 32 | state | slot, entry.dtype, entry.shape);
     return *tensor = apply(graph, &nc_op_parameter, NULL, 0, words, NULL, entry.path);
 }
 

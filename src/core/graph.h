@@ -42,6 +42,9 @@ typedef struct nc_feed {
 } nc_feed;
 
 /* A model that nodes of a graph refer to, with the one node of each slot that has been asked for. */
+/* Set in a parameter leaf's first word, beside the slot, if the entry's role is state. */
+#define NC_STATE_ENTRY (INT64_C(1) << 31)
+
 typedef struct nc_bound_model {
     nacre_model *model;
     nacre_tensor **tensors; /* by slot, in the graph's arena */

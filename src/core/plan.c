@@ -68,7 +68,8 @@ static nc_place leaf_place(nc_plan *plan, const nc_node *node)
     int64_t first = node->attributes[0];
     if (node->op == &nc_op_input) return (nc_place){.kind = NC_PLACE_FEED, .index = first};
     if (node->op == &nc_op_parameter)
-        return (nc_place){.kind = NC_PLACE_MODEL, .model = (int)(first >> 32), .index = (int32_t)first};
+        return (nc_place){
+            .kind = NC_PLACE_MODEL, .model = (int)(first >> 32), .index = (int32_t)(first & ~NC_STATE_ENTRY)};
     const void *bytes = node->op == &nc_op_full ? filled(plan, node) : node->data;
     return (nc_place){.kind = NC_PLACE_CONSTANT, .bytes = bytes};
 }
@@ -92,15 +93,35 @@ static bool is_steady(const nc_plan *plan, const nacre_tensor *tensor)
     return !tensor || plan->steps[tensor->node->index].steady;
 }
 
+/* Entries with the role of state (moments, what attention remembers) may change in any run, the others only where a
+ * plan writes to them. */
+static bool is_weight(const nacre_tensor *tensor)
+{
+    return tensor && tensor->node->op == &nc_op_parameter && !(tensor->node->attributes[0] & NC_STATE_ENTRY);
+}
+
+static bool changes_weights(const nc_node *node)
+{
+    for (int i = 0; node->op->flags & NACRE_OP_STATEFUL && i < node->input_count; i++)
+        if (is_weight(node->inputs[i])) return true;
+    return false;
+}
+
+/* A node whose value may differ between two runs with the same weights. */
+static bool varies(const nc_node *node)
+{
+    if (node->op == &nc_op_parameter) return !is_weight(&node->outputs[0]);
+    return node->op == &nc_op_input || node->op->flags & (NACRE_OP_RANDOM | NACRE_OP_STATEFUL);
+}
+
 static void find_steady_steps(nc_plan *plan)
 {
-    for (int i = 0; i < plan->graph->node_count; i++)
-        plan->changes_state |= (plan->graph->nodes[i]->op->flags & NACRE_OP_STATEFUL) != 0;
+    for (int i = 0; i < plan->graph->node_count; i++) plan->changes_state |= changes_weights(plan->graph->nodes[i]);
     if (plan->context->device == NACRE_DEVICE_REFERENCE || plan->changes_state) return;
     for (int i = 0; i < plan->graph->node_count; i++) {
         const nc_node *node = plan->graph->nodes[i];
         nc_step *step = &plan->steps[i];
-        step->steady = node->op != &nc_op_input && !(node->op->flags & NACRE_OP_RANDOM);
+        step->steady = !varies(node);
         for (int k = 0; k < node->input_count; k++) step->steady &= is_steady(plan, node->inputs[k]);
         step->prepares_once = step->prepared_bytes > 0 && is_steady(plan, node->inputs[step->kernel->prepared_operand]);
     }

@@ -30,6 +30,7 @@
     X(nc_global_norm_kernel_##isa)                                                                                     \
     X(nc_assign_kernel_##isa)                                                                                          \
     X(nc_assign_lerp_kernel_##isa)                                                                                     \
+    X(nc_assign_slice_kernel_##isa)                                                                                    \
     X(nc_softmax_kernel_##isa)                                                                                         \
     X(nc_log_softmax_kernel_##isa)                                                                                     \
     X(nc_softmax_backward_kernel_##isa)                                                                                \
@@ -52,6 +53,8 @@
     X(nc_adaptive_avg_pool_backward_kernel_##isa)                                                                      \
     X(nc_transpose_kernel_##isa)                                                                                       \
     X(nc_dropout_kernel_##isa)                                                                                         \
+    X(nc_attention_kernel_##isa)                                                                                       \
+    X(nc_attention_backward_kernel_##isa)                                                                              \
     X(nc_take_kernel_##isa)                                                                                            \
     X(nc_embedding_kernel_##isa)                                                                                       \
     X(nc_take_backward_kernel_##isa)                                                                                   \

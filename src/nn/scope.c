@@ -1,5 +1,5 @@
 /* nn/scope.c - paths, parameters, the seed. */
-#include <nacre/nn.h>
+#include "nn/layer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -80,4 +80,10 @@ nacre_tensor *nacre_parameter(nacre_scope scope, const char *name, nacre_shape s
 nacre_tensor *nacre_state_buffer(nacre_scope scope, const char *name, nacre_shape shape, double value)
 {
     return entry_tensor(scope, name, NACRE_ENTRY_BUFFER, shape, (nacre_init){NACRE_INIT_CONSTANT, value, 0});
+}
+
+nacre_tensor *nc_state_entry(nacre_scope scope, const char *name, nacre_dtype dtype, nacre_shape shape)
+{
+    scope.dtype = dtype;
+    return entry_tensor(scope, name, NACRE_ENTRY_STATE, shape, (nacre_init){NACRE_INIT_CONSTANT, 0, 0});
 }

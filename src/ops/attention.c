@@ -10,8 +10,8 @@
 #include <string.h>
 
 enum { CAUSAL, SCALE, WORDS };
-enum { Q, K, V, MASK, OPERANDS };                             /* of attention */
-enum { DY, BACK_Q, BACK_K, BACK_V, Y, LOGSUMEXP, BACK_MASK }; /* of attention_backward */
+enum { Q, K, V, MASK, LENGTH, OPERANDS };                                                 /* of attention */
+enum { DY, BACK_Q, BACK_K, BACK_V, Y, LOGSUMEXP, BACK_MASK, BACK_LENGTH, BACK_OPERANDS }; /* of attention_backward */
 
 static double scale_of(const int64_t *attributes, int64_t depth)
 {
@@ -30,7 +30,13 @@ static nacre_status fail_operands(nacre_shape_call *call, nacre_tensor *q, nacre
                             nacre_shape_text(nacre_tensor_shape(v), c));
 }
 
-/* q, k and v at `first` and the mask at `mask` fit together. */
+static nacre_status check_length(nacre_shape_call *call, nacre_tensor *length)
+{
+    if (!length || (nacre_tensor_count(length) == 1 && nacre_tensor_dtype(length) == NACRE_I64)) return NACRE_OK;
+    return nacre_shape_fail(call, NACRE_ERROR_SHAPE, "length must be one number of type i64");
+}
+
+/* q, k and v at `first` and the mask at `mask`, which the length follows, fit together. */
 static nacre_status check_operands(nacre_shape_call *call, int first, int mask)
 {
     nacre_tensor *const *operands = call->inputs + first;
@@ -43,8 +49,9 @@ static nacre_status check_operands(nacre_shape_call *call, int first, int mask)
     for (int i = 0; i < rank - 2; i++)
         if (q.dims[i] != k.dims[i] || q.dims[i] != v.dims[i])
             return fail_operands(call, operands[Q], operands[K], operands[V]);
+    nacre_status status = check_length(call, mask + 1 < call->input_count ? call->inputs[mask + 1] : NULL);
     nacre_tensor *given = mask < call->input_count ? call->inputs[mask] : NULL;
-    if (!given) return NACRE_OK;
+    if (status || !given) return status;
     nacre_shape shape = nacre_tensor_shape(given);
     nacre_dtype dtype = nacre_tensor_dtype(given);
     char a[NACRE_SHAPE_TEXT_SIZE], b[NACRE_SHAPE_TEXT_SIZE];
@@ -103,14 +110,14 @@ static nacre_status backward_shape(nacre_shape_call *call)
 
 /* ---- gradients, where they are built of simple operations ---- */
 
-/* 0, 1, ... along one of the last two axes. */
-static nacre_tensor *positions(nacre_graph *graph, int64_t count, bool along_last)
+/* first, first + 1, ... along one of the last two axes. */
+static nacre_tensor *positions(nacre_graph *graph, int64_t first, int64_t count, bool along_last)
 {
     nacre_context *context = nacre_graph_context(graph);
-    int32_t *values = nacre_allocate(context, sizeof *values * (size_t)count);
-    for (int64_t i = 0; values && i < count; i++) values[i] = (int32_t)i;
+    int64_t *values = nacre_allocate(context, sizeof *values * (size_t)count);
+    for (int64_t i = 0; values && i < count; i++) values[i] = first + i;
     nacre_shape shape = along_last ? NACRE_SHAPE(1, count) : NACRE_SHAPE(count, 1);
-    nacre_tensor *constant = nacre_constant(graph, NACRE_I32, shape, values);
+    nacre_tensor *constant = nacre_constant(graph, NACRE_I64, shape, values);
     nacre_release(context, values);
     return constant;
 }
@@ -133,15 +140,34 @@ static nacre_tensor *scaled(nacre_tensor *x, nacre_tensor *q, const int64_t *att
     return nacre_mul_scalar(x, scale_of(attributes, nacre_tensor_dim(q, -1)));
 }
 
+/* Where a row may attend by its position and by the length; NULL: everywhere. */
+static nacre_tensor *reach(nacre_graph *graph, int64_t rows, int64_t columns, nacre_tensor *length, bool causal)
+{
+    nacre_tensor *column = positions(graph, 0, columns, true);
+    if (length && causal) return nacre_less(column, nacre_add(positions(graph, 1 - rows, rows, false), length));
+    if (causal) return nacre_less_equal(column, positions(graph, 0, rows, false));
+    return length ? nacre_less(column, length) : NULL;
+}
+
+/* The operands that say what is attended to; NULL for absent ones. */
+typedef struct restriction {
+    nacre_tensor *mask, *length;
+} restriction;
+
+static nacre_tensor *operand(nacre_tensor *const *inputs, int count, int index)
+{
+    return index < count ? inputs[index] : NULL;
+}
+
 /* The weights p [..., T, S], stored after all. */
-static nacre_tensor *weights(nacre_graph *graph, nacre_tensor *q, nacre_tensor *k, nacre_tensor *mask,
+static nacre_tensor *weights(nacre_graph *graph, nacre_tensor *q, nacre_tensor *k, restriction limits,
                              nacre_tensor *logsumexp, const int64_t *attributes)
 {
-    int64_t rows = nacre_tensor_dim(q, -2), columns = nacre_tensor_dim(k, -2);
-    nacre_tensor *s = scaled(nacre_matmul(q, k, false, true), q, attributes);
+    nacre_tensor *mask = limits.mask, *s = scaled(nacre_matmul(q, k, false, true), q, attributes);
+    nacre_tensor *within =
+        reach(graph, nacre_tensor_dim(q, -2), nacre_tensor_dim(k, -2), limits.length, attributes[CAUSAL]);
     if (mask) s = nacre_tensor_dtype(mask) == NACRE_BOOL ? minus_infinity_unless(mask, s) : nacre_add(s, mask);
-    if (attributes[CAUSAL])
-        s = minus_infinity_unless(nacre_less_equal(positions(graph, columns, true), positions(graph, rows, false)), s);
+    if (within) s = minus_infinity_unless(within, s);
     return nacre_exp(nacre_sub(s, as_column(logsumexp)));
 }
 
@@ -155,8 +181,8 @@ static void backward_expand(nacre_graph *graph, nacre_tensor *const *inputs, int
                             nacre_tensor **outputs)
 {
     nacre_tensor *q = inputs[BACK_Q], *k = inputs[BACK_K], *dy = inputs[DY];
-    nacre_tensor *mask = input_count > BACK_MASK ? inputs[BACK_MASK] : NULL;
-    nacre_tensor *p = weights(graph, q, k, mask, inputs[LOGSUMEXP], attributes);
+    restriction limits = {operand(inputs, input_count, BACK_MASK), operand(inputs, input_count, BACK_LENGTH)};
+    nacre_tensor *p = weights(graph, q, k, limits, inputs[LOGSUMEXP], attributes);
     nacre_tensor *ds = scores_gradient(p, dy, inputs[BACK_V], inputs[Y]);
     outputs[0] = scaled(nacre_matmul(ds, k, false, false), q, attributes);
     outputs[1] = scaled(nacre_matmul(ds, q, true, false), q, attributes);
@@ -169,11 +195,11 @@ static nacre_tensor *sum_of(nacre_tensor *a, nacre_tensor *b)
 }
 
 /* What a gradient of logsumexp adds, and all of the mask's. */
-static void gradient_through_weights(nacre_gradient_call *call, nacre_tensor *mask)
+static void gradient_through_weights(nacre_gradient_call *call, restriction limits)
 {
     nacre_tensor *q = call->inputs[Q], *k = call->inputs[K], *ds = NULL;
     nacre_tensor *dy = call->output_grads[0], *dlogsumexp = call->output_grads[1];
-    nacre_tensor *p = weights(call->graph, q, k, mask, call->outputs[1], call->attributes);
+    nacre_tensor *p = weights(call->graph, q, k, limits, call->outputs[1], call->attributes);
     if (dlogsumexp) {
         ds = nacre_mul(p, as_column(dlogsumexp));
         nacre_tensor *dq = scaled(nacre_matmul(ds, k, false, false), q, call->attributes);
@@ -183,26 +209,23 @@ static void gradient_through_weights(nacre_gradient_call *call, nacre_tensor *ma
     }
     if (call->input_count <= MASK || !call->wanted[MASK]) return;
     if (dy) ds = sum_of(ds, scores_gradient(p, dy, call->inputs[V], call->outputs[0]));
-    call->input_grads[MASK] = nc_sum_to(ds, mask);
+    call->input_grads[MASK] = nc_sum_to(ds, limits.mask);
 }
 
 static void gradient(nacre_gradient_call *call)
 {
-    nacre_tensor *mask = call->input_count > MASK ? call->inputs[MASK] : NULL;
+    restriction limits = {operand(call->inputs, call->input_count, MASK),
+                          operand(call->inputs, call->input_count, LENGTH)};
     if (call->output_grads[0]) {
-        nacre_tensor *operands[] = {call->output_grads[0],
-                                    call->inputs[Q],
-                                    call->inputs[K],
-                                    call->inputs[V],
-                                    call->outputs[0],
-                                    call->outputs[1],
-                                    mask};
+        nacre_tensor *operands[BACK_OPERANDS] = {call->output_grads[0], call->inputs[Q],  call->inputs[K],
+                                                 call->inputs[V],       call->outputs[0], call->outputs[1],
+                                                 limits.mask,           limits.length};
         nacre_tensor *dq =
-            nacre_apply(call->graph, &nc_op_attention_backward, operands, mask ? 7 : 6, call->attributes);
+            nacre_apply(call->graph, &nc_op_attention_backward, operands, BACK_OPERANDS, call->attributes);
         for (int i = Q; i <= V; i++)
             if (call->wanted[i]) call->input_grads[i] = nacre_tensor_sibling(dq, i);
     }
-    if (call->output_grads[1] || (mask && call->wanted[MASK])) gradient_through_weights(call, mask);
+    if (call->output_grads[1] || (limits.mask && call->wanted[MASK])) gradient_through_weights(call, limits);
 }
 
 /* ---- reference kernels ---- */
@@ -244,15 +267,16 @@ static double dot(const matrix *a, int64_t row_a, const matrix *b, int64_t row_b
 typedef struct head {
     matrix q, k, v, y, dy;
     int64_t lead[NACRE_MAX_RANK];
-    int64_t rows, columns;         /* T, S */
-    const nacre_view *mask, *sums; /* NULL for none; logsumexp */
+    int64_t rows, columns;                  /* T, S */
+    int64_t valid, shift;                   /* columns that exist; how far a row's last one is ahead of it, if causal */
+    const nacre_view *mask, *length, *sums; /* NULL for none, NULL for none, logsumexp */
     const int64_t *attributes;
 } head;
 
 static double score(const head *h, int64_t row, int64_t column)
 {
     const nacre_shape *q = &h->q.view->shape;
-    if (h->attributes[CAUSAL] && column > row) return -INFINITY;
+    if (column >= h->valid || (h->attributes[CAUSAL] && column > row + h->shift)) return -INFINITY;
     double s = scale_of(h->attributes, q->dims[q->rank - 1]) * dot(&h->q, row, &h->k, column);
     if (!h->mask) return s;
     int64_t index[NACRE_MAX_RANK];
@@ -321,6 +345,8 @@ static void for_each_head(const nacre_call *call, int first, head h,
     lead.rank -= 2;
     h.rows = q->shape.dims[lead.rank];
     h.columns = k->shape.dims[lead.rank];
+    h.valid = h.length ? (int64_t)nc_get(h.length, 0) : h.columns;
+    h.shift = h.length ? h.valid - h.rows : 0;
     h.attributes = call->attributes;
     if (nacre_shape_count(lead) == 0) return;
     do {
@@ -342,7 +368,8 @@ static void forward_head(const nacre_call *call, const head *h)
 
 static void reference(const nacre_call *call)
 {
-    for_each_head(call, Q, (head){.mask = nc_optional(call, MASK), .sums = &call->outputs[1]}, forward_head);
+    head h = {.mask = nc_optional(call, MASK), .length = nc_optional(call, LENGTH), .sums = &call->outputs[1]};
+    for_each_head(call, Q, h, forward_head);
 }
 
 static void backward_head(const nacre_call *call, const head *without)
@@ -362,7 +389,9 @@ static void backward_head(const nacre_call *call, const head *without)
 
 static void backward_reference(const nacre_call *call)
 {
-    head h = {.mask = nc_optional(call, BACK_MASK), .sums = &call->inputs[LOGSUMEXP]};
+    head h = {.mask = nc_optional(call, BACK_MASK),
+              .length = nc_optional(call, BACK_LENGTH),
+              .sums = &call->inputs[LOGSUMEXP]};
     for_each_head(call, BACK_Q, h, backward_head);
 }
 
@@ -379,6 +408,13 @@ static const char *const CASES[] = {"q=2x2x4x8 k=2x2x4x8 v=2x2x4x8",
                                     "q=3x4 k=5x4 v=5x2",
                                     "q=1x2x33x16 k=1x2x65x16 v=1x2x65x70 !grad",
                                     "q=1x1x3x4 k=1x1x0x4 v=1x1x0x4 !grad",
+                                    "q=1x2x1x8 k=1x2x9x8 v=1x2x9x8 length=scalar:i64@6..6 causal=1",
+                                    "q=1x2x3x4 k=1x2x7x4 v=1x2x7x5 length=scalar:i64@5..5 causal=1",
+                                    "q=1x2x3x4 k=1x2x7x4 v=1x2x7x4 mask=3x7 length=scalar:i64@4..4",
+                                    "q=2x3x1x64 k=2x3x300x64 v=2x3x300x64 length=scalar:i64@261..261 causal=1 !grad",
+                                    "q=1x2x300x20 k=1x2x300x20 v=1x2x300x36 causal=1 !grad",
+                                    "q=1x1x130x64 k=1x1x270x64 v=1x1x270x64 mask=1x1x130x270@-2..2 !grad",
+                                    "q=2x2x40x32 k=2x2x530x32 v=2x2x530x32 mask=2x1x1x530:bool@0..1 !grad",
                                     NULL};
 static const char *const BACKWARD_CASES[] = {
     "dy=1x2x4x8 q=1x2x4x8 k=1x2x4x8 v=1x2x4x8 y=1x2x4x8 logsumexp=1x2x4@1..2",
@@ -387,11 +423,17 @@ static const char *const BACKWARD_CASES[] = {
     "dy=1x2x3x4 q=1x2x3x4 k=1x2x6x4 v=1x2x6x4 y=1x2x3x4 logsumexp=1x2x3@1..2 mask=3x6",
     "dy=2x2x4x3 q=2x2x4x3 k=2x2x4x3 v=2x2x4x3 y=2x2x4x3 logsumexp=2x2x4@1..2 mask=2x1x1x4:bool@0..1",
     "dy=1x2x17x70 q=1x2x17x8 k=1x2x9x8 v=1x2x9x70 y=1x2x17x70 logsumexp=1x2x17@1..2 !grad",
+    "dy=1x2x3x5 q=1x2x3x4 k=1x2x7x4 v=1x2x7x5 y=1x2x3x5 logsumexp=1x2x3@1..2 length=scalar:i64@5..5 causal=1",
+    "dy=1x2x300x20 q=1x2x300x32 k=1x2x300x32 v=1x2x300x20 y=1x2x300x20 logsumexp=1x2x300@3..4 causal=1 !grad",
+    "dy=1x1x130x64 q=1x1x130x64 k=1x1x270x64 v=1x1x270x64 y=1x1x130x64 logsumexp=1x1x130@3..4 "
+    "mask=1x1x130x270@-2..2 !grad",
+    "dy=1x2x120x16 q=1x2x120x16 k=1x2x270x16 v=1x2x270x16 y=1x2x120x16 logsumexp=1x2x120@3..4 "
+    "mask=1x1x1x270:bool@0..1 length=scalar:i64@200..200 causal=1 !grad",
     NULL};
 
 #define SCHEMA                                                                                                         \
     {                                                                                                                  \
-        {"causal", NACRE_ATTRIBUTE_BOOL, .doc = "row t attends to columns 0 to t only"},                               \
+        {"causal", NACRE_ATTRIBUTE_BOOL, .doc = "row t attends to columns 0 to t only (+ length - T)"},                \
         {                                                                                                              \
             "scale", NACRE_ATTRIBUTE_FLOAT, 0, .doc = "of the scores; 0: 1 / sqrt(D)"                                  \
         }                                                                                                              \
@@ -401,10 +443,11 @@ const nacre_op nc_op_attention = {
     .name = "attention",
     .doc =
         "softmax(scale q k' + mask) v over q [..., T, D], k [..., S, D], v [..., S, E], and the scores' logsumexp [..."
-        ", T]. A mask broadcasts to [..., T, S]; it is added, or if bool tells what may be attended to. A row that "
-        "may attend to nothing gives 0 and logsumexp +infinity.",
+        ", T]. A mask broadcasts to [..., T, S]; it is added, or if bool tells what may be attended to. With a length "
+        "only the first `length` rows of k and v count, and the rows of q are the last of them: a cache of keys and "
+        "values, filled so far. A row that may attend to nothing gives 0 and logsumexp +infinity.",
     .onnx = "Attention",
-    .inputs = "q k v ?mask",
+    .inputs = "q k v ?mask ?length",
     .outputs = "y logsumexp",
     .attributes = SCHEMA,
     .shape = shape,
@@ -416,7 +459,7 @@ const nacre_op nc_op_attention = {
 const nacre_op nc_op_attention_backward = {
     .name = "attention_backward",
     .doc = "The gradients of attention's y with respect to q, k and v, from its operands and results.",
-    .inputs = "dy q k v y logsumexp ?mask",
+    .inputs = "dy q k v y logsumexp ?mask ?length",
     .outputs = "dq dk dv",
     .attributes = SCHEMA,
     .shape = backward_shape,
@@ -425,10 +468,23 @@ const nacre_op nc_op_attention_backward = {
     .cases = BACKWARD_CASES,
 };
 
+static nacre_tensor *attend(nacre_tensor *q, nacre_tensor *k, nacre_tensor *v, restriction limits, bool causal,
+                            double scale)
+{
+    if (!q || !k || !v) return NULL;
+    return nacre_apply(nacre_tensor_graph(q), &nc_op_attention,
+                       (nacre_tensor *[OPERANDS]){q, k, v, limits.mask, limits.length}, OPERANDS,
+                       (int64_t[WORDS]){causal, nacre_word(scale)});
+}
+
 nacre_tensor *nacre_scaled_dot_product_attention(nacre_tensor *q, nacre_tensor *k, nacre_tensor *v, nacre_tensor *mask,
                                                  bool causal, double scale)
 {
-    if (!q || !k || !v) return NULL;
-    return nacre_apply(nacre_tensor_graph(q), &nc_op_attention, (nacre_tensor *[]){q, k, v, mask}, OPERANDS,
-                       (int64_t[WORDS]){causal, nacre_word(scale)});
+    return attend(q, k, v, (restriction){.mask = mask}, causal, scale);
+}
+
+nacre_tensor *nacre_prefix_attention(nacre_tensor *q, nacre_tensor *k, nacre_tensor *v, nacre_tensor *length,
+                                     bool causal, double scale)
+{
+    return length ? attend(q, k, v, (restriction){.length = length}, causal, scale) : NULL;
 }

@@ -25,6 +25,8 @@ static void nothing(const nacre_call *call)
 LEAF(input, "A value that is fed before each run; `index` counts the graph's inputs.", NULL, "index",
      NACRE_ATTRIBUTE_INT);
 LEAF(constant, "A value that is part of the graph's structure.", "Constant", "reserved", NACRE_ATTRIBUTE_INT);
-LEAF(parameter, "An entry of a model; `slot` holds the model's ordinal in the graph (high half) and the entry's slot.",
+LEAF(parameter,
+     "An entry of a model; `slot` holds the model's ordinal in the graph (high half), whether the entry has "
+     "the role of state (bit 31) and the entry's slot.",
      NULL, "slot", NACRE_ATTRIBUTE_INT);
 LEAF(full, "Every element equals `value`.", "ConstantOfShape", "value", NACRE_ATTRIBUTE_FLOAT);

@@ -313,6 +313,29 @@ static void run_lerp(const nacre_call *call)
     nacre_parallel(call->team, nc_ceil_div(job.count, PIECE), mix_piece, &job);
 }
 
+enum { START = 2 }; /* operand of assign_slice */
+
+/* The target is [outer][size][inner], the value [outer][count][inner] of it from position `start` on. */
+static void run_slice(const nacre_call *call)
+{
+    const nacre_shape *target = &call->outputs[0].shape, *value = &call->inputs[VALUE].shape;
+    const int64_t axis = call->attributes[0], size = target->dims[axis], count = value->dims[axis];
+    const int64_t start = *(const int64_t *)call->inputs[START].data;
+    const int64_t first = nc_most(start, 0), end = nc_least(start + count, size);
+    int64_t outer = 1, inner = 1;
+    for (int64_t i = 0; i < axis; i++) outer *= target->dims[i];
+    for (int64_t i = axis + 1; i < target->rank; i++) inner *= target->dims[i];
+    for (int64_t i = 0; i < outer && end > first; i++)
+        memcpy((float *)call->outputs[0].data + (i * size + first) * inner,
+               (const float *)call->inputs[VALUE].data + (i * count + first - start) * inner,
+               (size_t)((end - first) * inner) * sizeof(float));
+}
+
+static const char *refuse_slice(const nacre_node_info *info)
+{
+    return need_f32(info->inputs, TARGET, VALUE + 1);
+}
+
 /* ---- as kernels -------------------------------------------------------------------------------------------------- */
 
 #define KERNEL(name, refusal, bytes, function)                                                                         \
@@ -323,3 +346,4 @@ KERNEL(adam, refuse_update, adam_workspace, run_adam)
 KERNEL(global_norm, refuse_norm, norm_workspace, run_norm)
 KERNEL(assign, refuse_norm, NULL, run_assign)
 KERNEL(assign_lerp, refuse_norm, NULL, run_lerp)
+KERNEL(assign_slice, refuse_slice, NULL, run_slice)
