@@ -116,8 +116,8 @@ static bool varies(const nc_node *node)
 
 static void find_steady_steps(nc_plan *plan)
 {
-    for (int i = 0; i < plan->graph->node_count; i++) plan->changes_state |= changes_weights(plan->graph->nodes[i]);
-    if (plan->context->device == NACRE_DEVICE_REFERENCE || plan->changes_state) return;
+    for (int i = 0; i < plan->graph->node_count; i++) plan->changes_weights |= changes_weights(plan->graph->nodes[i]);
+    if (plan->context->device == NACRE_DEVICE_REFERENCE || plan->changes_weights) return;
     for (int i = 0; i < plan->graph->node_count; i++) {
         const nc_node *node = plan->graph->nodes[i];
         nc_step *step = &plan->steps[i];

@@ -53,8 +53,8 @@ typedef struct nc_plan {
     nc_place *wanted;   /* per wanted output of the graph it was made from */
     char *block, *kept; /* what lives during a run; what steady steps and kernels prepared, from run to run */
     size_t block_bytes, kept_bytes, unpacked_bytes, workspace_bytes;
-    bool changes_state; /* of weights or buffers: entries whose role is not state */
-    uint64_t kept_of;   /* version of the models that `kept` was made from, 0: not yet */
+    bool changes_weights; /* or buffers: entries whose role is not state */
+    uint64_t kept_of;     /* version of the models that `kept` was made from, 0: not yet */
 } nc_plan;
 
 typedef struct nc_plan_cache {

@@ -204,7 +204,7 @@ static void run_steps(nc_plan *plan)
 /* State-changing steps may have written to any entry. */
 static void touch_models(const nacre_graph *graph, const nc_plan *plan)
 {
-    if (plan->changes_state)
+    if (plan->changes_weights)
         for (int i = 0; i < graph->model_count; i++) nc_model_touch(graph->models[i].model);
 }
 
