@@ -36,7 +36,9 @@ static uint64_t node_hash(const nc_node *node)
 
 static bool nodes_equal(const nc_node *a, const nc_node *b)
 {
-    if (a->op != b->op || a->repetition != b->repetition || a->input_count != b->input_count || a->output_count != b->output_count) return false;
+    if (a->op != b->op || a->repetition != b->repetition || a->input_count != b->input_count ||
+        a->output_count != b->output_count)
+        return false;
     if (memcmp(a->attributes, b->attributes, sizeof(int64_t) * (size_t)nc_traits(a->op)->words)) return false;
     for (int i = 0; i < a->input_count; i++)
         if (a->inputs[i] != b->inputs[i]) return false;
