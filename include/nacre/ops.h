@@ -344,25 +344,41 @@ NACRE_API nacre_tensor *nacre_prefix_attention(nacre_tensor *q, nacre_tensor *k,
 /* ---- optimizer updates ------------------------------------------------------------------------------------------- */
 
 /* All parameters of one update. `scale` (a scalar, or NULL for 1) multiplies the gradients; where it is 0 nothing
- * changes. `step` (i64) counts from 1. */
+ * changes. `step` (i64) counts from 1. `momentum` (a scalar, or NULL for the option) takes the place of momentum or
+ * beta1, so that a schedule can move it without a new plan. */
 typedef struct nacre_update_operands {
     int count;
     nacre_tensor *const *weights, *const *gradients;
-    nacre_tensor *const *state; /* moments per weight: SGD's momentum buffer if momentum != 0; Adam's two */
-    nacre_tensor *learning_rate, *step, *scale;
+    nacre_tensor *const *state; /* the moments of each weight one after the other */
+    nacre_tensor *learning_rate, *step, *scale, *momentum;
 } nacre_update_operands;
 
-/* Zero means: no momentum, betas (0.9, 0.999), eps 1e-8, no weight decay. */
+/* Zero means the usual value, which `nacre op NAME` shows; no momentum, no weight decay. Each optimizer reads what it
+ * knows. */
 typedef struct nacre_update_options {
-    double momentum, dampening;
-    bool nesterov;
-    double beta1, beta2, eps, weight_decay;
+    double momentum, dampening; /* sgd; momentum also rmsprop, lars, larc */
+    bool nesterov;              /* sgd */
+    double beta1, beta2, eps;   /* the Adam family; eps also adagrad, adadelta, rmsprop, larc */
+    double weight_decay;        /* decoupled for adamw, lamb and lion, else added to the gradient */
+    bool amsgrad;               /* adam, adamw */
+    double momentum_decay;      /* nadam */
+    double rate_decay, initial; /* adagrad */
+    double rho;                 /* adadelta, rmsprop: decay of the mean square */
+    bool centered;              /* rmsprop: divide by the deviation, not the mean square */
+    double trust;               /* lars, larc: share of the weights' norm in a step */
+    bool plain;                 /* lars, larc, lamb: no rate of its own for these tensors */
 } nacre_update_options;
 
-/* One node each, whose result is only a token to order by. Formulas: `nacre op sgd`, `nacre op adam`. */
-NACRE_API nacre_tensor *nacre_sgd_update(const nacre_update_operands *operands, const nacre_update_options *options);
-NACRE_API nacre_tensor *nacre_adam_update(const nacre_update_operands *operands, const nacre_update_options *options);
-NACRE_API nacre_tensor *nacre_adamw_update(const nacre_update_operands *operands, const nacre_update_options *options);
+/* One node each, whose result is only a token to order by. Formulas: `nacre op NAME`. Moments per weight: sgd, lars,
+ * larc 1 (sgd without momentum none), adagrad and lion 1, rmsprop 1 and one each if centred and with momentum, the
+ * others 2, with amsgrad 3. */
+typedef nacre_tensor *nacre_update_function(const nacre_update_operands *operands, const nacre_update_options *options);
+NACRE_API nacre_update_function nacre_sgd_update, nacre_adam_update, nacre_adamw_update, nacre_nadam_update,
+    nacre_radam_update, nacre_adamax_update, nacre_adagrad_update, nacre_adadelta_update, nacre_rmsprop_update,
+    nacre_lars_update, nacre_larc_update, nacre_lamb_update, nacre_lion_update;
+/* pairs[2 i] is a weight, pairs[2 i + 1] its average: average += mix (weight - average), and with `back` the weight
+ * becomes the average (Lookahead). `mix` is a scalar; 0 changes nothing. */
+NACRE_API nacre_tensor *nacre_average_weights(nacre_tensor *mix, nacre_tensor *const *pairs, int count, bool back);
 /* The Euclidean norm of all elements of all tensors, and min(1, largest / (norm + 1e-6)). */
 NACRE_API nacre_tensor *nacre_global_norm(nacre_tensor *const *tensors, int count);
 NACRE_API nacre_tensor *nacre_clip_coefficient(nacre_tensor *norm, double largest);

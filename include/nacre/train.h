@@ -31,30 +31,87 @@ typedef nacre_tensor *nacre_model_function(void *user, nacre_scope scope, nacre_
 typedef enum nacre_optimizer_kind {
     NACRE_OPTIMIZER_SGD,
     NACRE_OPTIMIZER_ADAM,
-    NACRE_OPTIMIZER_ADAMW
+    NACRE_OPTIMIZER_ADAMW,
+    NACRE_OPTIMIZER_NADAM,
+    NACRE_OPTIMIZER_RADAM,
+    NACRE_OPTIMIZER_ADAMAX,
+    NACRE_OPTIMIZER_ADAGRAD,
+    NACRE_OPTIMIZER_ADADELTA,
+    NACRE_OPTIMIZER_RMSPROP,
+    NACRE_OPTIMIZER_LARS,
+    NACRE_OPTIMIZER_LARC,
+    NACRE_OPTIMIZER_LAMB,
+    NACRE_OPTIMIZER_LION,
+    NACRE_OPTIMIZER_MUON,
+    NACRE_OPTIMIZER_KINDS
 } nacre_optimizer_kind;
+/* "sgd", "adamw", ...; NULL past the end. */
+NACRE_API const char *nacre_optimizer_name(nacre_optimizer_kind kind);
+NACRE_API bool nacre_optimizer_find(const char *name, nacre_optimizer_kind *kind);
 
-/* Zero means the usual default of each: momentum 0, betas (0.9, 0.999), eps 1e-8. weight_decay is L2 in the gradient
- * for SGD and Adam, decoupled for AdamW (Loshchilov and Hutter 2019); 0 is none. */
+/* Parameters with settings of their own. Each belongs to the first group whose pattern fits its path. */
+typedef struct nacre_parameter_group {
+    const char *pattern; /* * stands for any characters, ? for one: "head.*", "*.bias" */
+    double rate;         /* factor of the learning rate; 0: 1 */
+    bool frozen;         /* these stay as they are */
+    bool has_weight_decay;
+    double weight_decay; /* in place of the optimizer's */
+} nacre_parameter_group;
+
+/* Zero means the usual value of each optimizer (`nacre op NAME` shows formula and values), and that weight decay acts
+ * on all parameters, as in PyTorch. weight_decay is L2 in the gradient, but decoupled for adamw, lamb, lion and muon
+ * (Loshchilov and Hutter 2019). lars and lamb leave biases and norms (parameters of fewer than two axes) without a rate
+ * of their own, and lamb clips the gradient's norm to 1 unless clip_norm says otherwise. muon (Jordan 2024) moves
+ * parameters of two axes or more along their orthogonalised momentum (0: 0.95, Nesterov's), five Newton-Schulz
+ * iterations long, and the others as adamw does. */
 typedef struct nacre_optimizer {
     nacre_optimizer_kind kind;
-    double momentum, dampening;
-    bool nesterov;
-    double beta1, beta2, eps, weight_decay;
-    double clip_norm; /* > 0: gradients are scaled by min(1, clip_norm / (global norm + 1e-6)) */
+    double momentum, dampening; /* sgd; momentum also rmsprop, lars, larc, muon */
+    bool nesterov;              /* sgd */
+    double beta1, beta2, eps;   /* the Adam family and lion; eps also adagrad, adadelta, rmsprop, larc */
+    bool amsgrad;               /* adam, adamw */
+    double momentum_decay;      /* nadam */
+    double rate_decay, initial; /* adagrad */
+    double rho;                 /* adadelta, rmsprop */
+    bool centered;              /* rmsprop */
+    double trust;               /* lars, larc */
+    bool match_rms;             /* muon: steps as large as adamw's, 0.2 sqrt(max(rows, columns)) */
+    double weight_decay;
+    bool spare_vectors; /* no decay of biases and norms: of parameters of fewer than two axes */
+    const nacre_parameter_group *groups;
+    int group_count;
+    double clip_value; /* > 0: each gradient is clipped to +- this first */
+    double clip_norm;  /* > 0: gradients are scaled by min(1, clip_norm / (global norm + 1e-6)) */
+    double noise;      /* > 0: normal noise of variance noise / (1 + step)^0.55 is added (Neelakantan et al. 2015) */
+    double max_norm; /* > 0: afterwards the weights of each output (axis 0, two axes or more) have at most this norm */
+    int64_t lookahead; /* > 0: every so many steps weights go back to lookahead_pull (0: 0.5) of their way from the */
+    double lookahead_pull; /* last such place (Zhang et al. 2019) */
 } nacre_optimizer;
 
-/* Appends the gradients of `loss` for all parameters of the model and one fused update to the graph. `learning_rate`
- * (of the loss's element type) and `step` (i64, from 1) are scalar inputs. A step whose loss (or, with clipping,
- * gradient norm) is not finite changes nothing. Moments live in the model as state entries
- * "optimizer.exp_avg.fc1.weight". */
+/* What an update reads anew each step: scalar inputs, of the loss's element type but for the step. */
+typedef struct nacre_step_inputs {
+    nacre_tensor *learning_rate;
+    nacre_tensor *step;     /* i64, from 1 */
+    nacre_tensor *momentum; /* in place of momentum or beta1, for schedules; NULL: the optimizer's */
+    nacre_tensor *scale;    /* multiplies the gradients: 1 / samples, 1 / loss scale; NULL: 1 */
+} nacre_step_inputs;
+
+/* An error that names the group whose pattern is empty or fits no parameter that is left, with the nearest path. */
+NACRE_API nacre_status nacre_optimizer_check(const nacre_optimizer *optimizer, const nacre_model *model);
+
+/* Appends the gradients of `loss` for all parameters of the model and one fused update for each group of parameters to
+ * the graph. A step whose loss (or, with clipping, gradient norm) is not finite changes nothing. Moments live in the
+ * model as state entries "optimizer.exp_avg.fc1.weight". With `noise` the graph has the input "seed". */
 NACRE_API nacre_status nacre_minimise(nacre_tensor *loss, nacre_model *model, const nacre_optimizer *optimizer,
-                                      nacre_tensor *learning_rate, nacre_tensor *step);
+                                      const nacre_step_inputs *inputs);
 /* The two halves, for accumulation: gradients are added up in state entries "gradient.fc1.weight" ... */
 NACRE_API nacre_status nacre_accumulate_gradients(nacre_tensor *loss, nacre_model *model);
-/* ... and used, times `scale` (a scalar f32 input: 1 / samples), and cleared. */
+/* ... and used, times the scale (here required), and cleared. */
 NACRE_API nacre_status nacre_apply_gradients(nacre_graph *graph, nacre_model *model, const nacre_optimizer *optimizer,
-                                             nacre_tensor *learning_rate, nacre_tensor *step, nacre_tensor *scale);
+                                             const nacre_step_inputs *inputs);
+/* Averages of all parameters in state entries "average.fc1.weight": += mix (weight - average), as weights are where it
+ * is appended; `mix` is a scalar input, 0 changes nothing. The first time takes 1. */
+NACRE_API nacre_status nacre_average_model(nacre_graph *graph, nacre_model *model, nacre_tensor *mix);
 
 /* ---- schedules --------------------------------------------------------------------------------------------------- */
 

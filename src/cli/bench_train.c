@@ -83,7 +83,7 @@ static bool build_training(nc_bench *bench, training *t, model_function *model, 
     nacre_tensor *rate = nacre_input(t->graph, "learning_rate", NACRE_F32, NACRE_SCALAR);
     t->step = nacre_input(t->graph, "step", NACRE_I64, NACRE_SCALAR);
     nacre_tensor *loss = nacre_cross_entropy(model(nacre_root(t->graph, t->model, true), x), y, NULL);
-    nacre_minimise(loss, t->model, optimizer, rate, t->step);
+    nacre_minimise(loss, t->model, optimizer, &(nacre_step_inputs){.learning_rate = rate, .step = t->step});
     nacre_feed(x, t->x);
     nacre_feed(y, t->y);
     nacre_feed_scalar(rate, learning_rate);

@@ -55,11 +55,12 @@ static nacre_status build(nc_call *call, nc_named_model *named, nacre_graph *gra
     nacre_tensor *target = nacre_input(graph, "target", named->classes ? NACRE_I64 : NACRE_F32,
                                        named->classes ? NACRE_SHAPE(shape.dims[0]) : shape);
     nacre_tensor *loss = nacre_loss(named->classes ? "cross_entropy" : "mse", output, target, 0);
-    nacre_tensor *rate = nacre_input(graph, "learning_rate", NACRE_F32, NACRE_SCALAR);
-    nacre_tensor *step = nacre_input(graph, "step", NACRE_I64, NACRE_SCALAR);
+    nacre_step_inputs inputs = {0};
+    inputs.learning_rate = nacre_input(graph, "learning_rate", NACRE_F32, NACRE_SCALAR);
+    inputs.step = nacre_input(graph, "step", NACRE_I64, NACRE_SCALAR);
     nacre_output(loss);
     if (nc_flag(call, "recompute")) nacre_graph_recompute(graph, NACRE_RECOMPUTE_AUTO);
-    return nacre_minimise(loss, named->model, &(nacre_optimizer){.kind = NACRE_OPTIMIZER_ADAMW}, rate, step);
+    return nacre_minimise(loss, named->model, &(nacre_optimizer){.kind = NACRE_OPTIMIZER_ADAMW}, &inputs);
 }
 
 static int run(nc_call *call)

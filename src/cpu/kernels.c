@@ -27,6 +27,16 @@
     X(nc_sum_kernel_##isa)                                                                                             \
     X(nc_sgd_kernel_##isa)                                                                                             \
     X(nc_adam_kernel_##isa)                                                                                            \
+    X(nc_nadam_kernel_##isa)                                                                                           \
+    X(nc_radam_kernel_##isa)                                                                                           \
+    X(nc_adamax_kernel_##isa)                                                                                          \
+    X(nc_adagrad_kernel_##isa)                                                                                         \
+    X(nc_adadelta_kernel_##isa)                                                                                        \
+    X(nc_rmsprop_kernel_##isa)                                                                                         \
+    X(nc_lion_kernel_##isa)                                                                                            \
+    X(nc_lars_kernel_##isa)                                                                                            \
+    X(nc_lamb_kernel_##isa)                                                                                            \
+    X(nc_average_weights_kernel_##isa)                                                                                 \
     X(nc_global_norm_kernel_##isa)                                                                                     \
     X(nc_assign_kernel_##isa)                                                                                          \
     X(nc_assign_lerp_kernel_##isa)                                                                                     \

@@ -17,7 +17,6 @@ typedef struct fitting {
     nc_roles roles;
     nc_step_graph step;
     nc_step_graph update; /* with accumulation: gradients to weights */
-    nacre_tensor *update_scale;
     nc_scores scores;
     nc_run_state state;
     nc_snapshot before; /* the buffers before the step: running statistics are updated on the way to the loss */
@@ -180,15 +179,14 @@ static nacre_status apply_accumulated(fitting *fit, int64_t samples)
     nc_step_graph *update = &fit->update;
     if (!update->graph) {
         update->graph = nacre_graph_create(fit->context);
-        update->learning_rate = nacre_input(update->graph, "learning_rate", NACRE_F32, NACRE_SCALAR);
-        update->step = nacre_input(update->graph, "step", NACRE_I64, NACRE_SCALAR);
-        fit->update_scale = nacre_input(update->graph, "scale", NACRE_F32, NACRE_SCALAR);
-        nacre_apply_gradients(update->graph, fit->options.model, &fit->options.optimizer, update->learning_rate,
-                              update->step, fit->update_scale);
+        update->update.learning_rate = nacre_input(update->graph, "learning_rate", NACRE_F32, NACRE_SCALAR);
+        update->update.step = nacre_input(update->graph, "step", NACRE_I64, NACRE_SCALAR);
+        update->update.scale = nacre_input(update->graph, "scale", NACRE_F32, NACRE_SCALAR);
+        nacre_apply_gradients(update->graph, fit->options.model, &fit->options.optimizer, &update->update);
     }
-    nacre_feed_scalar(update->learning_rate, fit->rate);
-    nacre_feed_scalar(update->step, (double)(fit->state.step + 1));
-    nacre_feed_scalar(fit->update_scale, 1 / (double)samples);
+    nacre_feed_scalar(update->update.learning_rate, fit->rate);
+    nacre_feed_scalar(update->update.step, (double)(fit->state.step + 1));
+    nacre_feed_scalar(update->update.scale, 1 / (double)samples);
     return nacre_run(update->graph);
 }
 
@@ -202,8 +200,8 @@ static nacre_status train_on(fitting *fit, const nacre_batch *batch)
     nc_step_feed(&fit->step, &fit->roles, batch);
     if (fit->step.seed) nacre_feed_scalar(fit->step.seed, (double)seed);
     if (options.optimizer) {
-        nacre_feed_scalar(fit->step.learning_rate, fit->rate);
-        nacre_feed_scalar(fit->step.step, (double)(fit->state.step + 1));
+        nacre_feed_scalar(fit->step.update.learning_rate, fit->rate);
+        nacre_feed_scalar(fit->step.update.step, (double)(fit->state.step + 1));
     }
     if (nc_snapshot_take(&fit->before, fit->options.model, NACRE_ENTRY_BUFFER)) return nacre_check(fit->context);
     if (nacre_run(fit->step.graph) || check_loss(fit, batch, seed)) return nacre_check(fit->context);

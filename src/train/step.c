@@ -69,9 +69,9 @@ static nacre_status build(nc_step_graph *step, nacre_context *context, const nc_
     nacre_output(step->loss);
     if (options->recompute) nacre_graph_recompute(graph, NACRE_RECOMPUTE_AUTO);
     if (!options->forward && options->optimizer) {
-        step->learning_rate = nacre_input(graph, "learning_rate", NACRE_F32, NACRE_SCALAR);
-        step->step = nacre_input(graph, "step", NACRE_I64, NACRE_SCALAR);
-        nacre_minimise(step->loss, options->model, options->optimizer, step->learning_rate, step->step);
+        step->update.learning_rate = nacre_input(graph, "learning_rate", NACRE_F32, NACRE_SCALAR);
+        step->update.step = nacre_input(graph, "step", NACRE_I64, NACRE_SCALAR);
+        nacre_minimise(step->loss, options->model, options->optimizer, &step->update);
     } else if (!options->forward) {
         nacre_tensor *count = nacre_full(graph, NACRE_F32, NACRE_SCALAR, (double)batch->count);
         nacre_accumulate_gradients(nacre_mul(step->loss, count), options->model);

@@ -19,7 +19,8 @@ typedef struct nc_step_graph {
     nacre_graph *graph;
     int64_t count; /* 0: not built */
     nacre_tensor *inputs[NACRE_MAX_FIELDS], *target, *outputs, *loss;
-    nacre_tensor *learning_rate, *step, *seed;
+    nacre_step_inputs update; /* learning_rate NULL: there is none */
+    nacre_tensor *seed;
 } nc_step_graph;
 
 /* What to build: the parts of fit and evaluate options that matter. */

@@ -33,7 +33,8 @@ static outcome train(nacre_context *context, int segments)
     nacre_tensor *loss = nacre_mean(nacre_mul(h, h), NULL);
     nacre_tensor *rate = nacre_input(graph, "rate", NACRE_F32, NACRE_SCALAR);
     nacre_tensor *step = nacre_input(graph, "step", NACRE_I64, NACRE_SCALAR);
-    nacre_minimise(loss, result.model, &(nacre_optimizer){.kind = NACRE_OPTIMIZER_ADAM}, rate, step);
+    nacre_minimise(loss, result.model, &(nacre_optimizer){.kind = NACRE_OPTIMIZER_ADAM},
+                   &(nacre_step_inputs){.learning_rate = rate, .step = step});
     nacre_output(loss);
     nacre_graph_recompute(graph, segments);
     float *values = nacre_allocate(context, sizeof(float) * BATCH * WIDTH);

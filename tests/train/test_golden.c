@@ -68,7 +68,7 @@ static void run_optimizer(nacre_context *context, const nacre_safetensors *file,
     nacre_tensor *rate = nacre_input(graph, "learning_rate", dtype, NACRE_SCALAR);
     nacre_tensor *step = nacre_input(graph, "step", NACRE_I64, NACRE_SCALAR);
     nacre_tensor *loss = nacre_sum(nacre_mul(nacre_model_tensor(graph, model, slot), g), NULL);
-    nacre_minimise(loss, model, &optimizer, rate, step);
+    nacre_minimise(loss, model, &optimizer, &(nacre_step_inputs){.learning_rate = rate, .step = step});
     nacre_feed_scalar(rate, option(line.text, "learning_rate"));
     size_t bytes = (size_t)(size * steps) * nacre_dtype_size(dtype), each = bytes / (size_t)steps;
     char *all = malloc(bytes), *history = malloc(bytes);
@@ -226,7 +226,7 @@ static double train_step(training *t, const char *optimizer_text, int64_t index)
     nacre_tensor *loss = nacre_cross_entropy(outputs, feed_batch(t, "y", t->y, index, true), NULL);
     nacre_tensor *rate = nacre_input(t->graph, "learning_rate", t->dtype, NACRE_SCALAR);
     nacre_tensor *step = nacre_input(t->graph, "step", NACRE_I64, NACRE_SCALAR);
-    nacre_minimise(loss, t->model, &optimizer, rate, step);
+    nacre_minimise(loss, t->model, &optimizer, &(nacre_step_inputs){.learning_rate = rate, .step = step});
     nacre_feed_scalar(rate, option(optimizer_text, "learning_rate"));
     nacre_feed_scalar(step, (double)(index + 1));
     nacre_output(loss);

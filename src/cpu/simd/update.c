@@ -1,349 +1,374 @@
-/* cpu/simd/update.c - optimizer updates of all tensors in one parallel region, the norm of all gradients, and writes
- * to entries of a model. Tensors are cut into pieces of one size, so that large and small ones share the threads. */
-#include "cpu/share.h"
-#include "cpu/simd/simd.h"
+/* cpu/simd/update.c - element-wise optimizer updates. Each reads its tensors once and writes what changes: the memory
+ * bus is the limit, so the traffic counts. Bytes an element, read + written, in f32: sgd 8 + 4, with momentum 12 + 8;
+ * adam, nadam, radam, adamax, adadelta 16 + 12 (amsgrad 20 + 16); adagrad, lion, rmsprop 12 + 8 (each further moment of
+ * rmsprop 4 + 4). */
+#include "cpu/simd/update.h"
 
-#include <nacre/backend.h>
+/* ---- stochastic gradient descent ----------------------------------------------------------------------------------
+ */
 
-#include <math.h>
-
-#ifdef NACRE_STRESS
-enum { PIECE = 3 * NC_LANES };
-#else
-enum { PIECE = 1 << 14 }; /* elements */
-#endif
-
-/* Piece `index` of all tensors lies in tensor t with first[t] <= index < first[t + 1]. */
-typedef struct pieces {
-    const nacre_view *views; /* `stride` views for each tensor */
-    int tensor_count, stride;
-    int64_t *first; /* [tensor_count + 1] */
-} pieces;
-
-typedef struct piece {
-    float *data[4];
-    int64_t count;
-} piece;
-
-static size_t pieces_bytes(int view_count, int stride)
-{
-    return (size_t)(view_count / stride + 1) * sizeof(int64_t);
-}
-
-static pieces cut_pieces(const nacre_view *views, int view_count, int stride, void *workspace)
-{
-    pieces p = {.views = views, .tensor_count = view_count / stride, .stride = stride, .first = workspace};
-    p.first[0] = 0;
-    for (int t = 0; t < p.tensor_count; t++)
-        p.first[t + 1] = p.first[t] + nc_ceil_div(nacre_shape_count(views[t * stride].shape), PIECE);
-    return p;
-}
-
-static piece find_piece(const pieces *p, int64_t index)
-{
-    int low = 0, high = p->tensor_count;
-    while (high - low > 1) {
-        const int middle = (low + high) / 2;
-        if (p->first[middle] <= index)
-            low = middle;
-        else
-            high = middle;
-    }
-    while (p->first[low + 1] <= index) low++; /* tensors without elements */
-    const nacre_view *views = p->views + low * p->stride;
-    const int64_t start = (index - p->first[low]) * PIECE;
-    piece found = {.count = nc_least(nacre_shape_count(views[0].shape) - start, PIECE)};
-    for (int i = 0; i < p->stride; i++) found.data[i] = (float *)views[i].data + start;
-    return found;
-}
-
-static const char *need_f32(const nacre_view *views, int from, int count)
-{
-    for (int i = from; i < count; i++)
-        if (views[i].shape.rank >= 0 && views[i].dtype != NACRE_F32) return "computes f32 only";
-    return NULL;
-}
-
-NC_ALWAYS_INLINE nc_vec get(const float *p, int64_t lanes)
-{
-    return lanes == NC_LANES ? nc_load(p) : nc_load_some(p, lanes);
-}
-
-NC_ALWAYS_INLINE void put(float *p, nc_vec v, int64_t lanes)
-{
-    if (lanes == NC_LANES)
-        nc_store(p, v);
-    else
-        nc_store_some(p, v, lanes);
-}
-
-/* ---- updates ----------------------------------------------------------------------------------------------------- */
-
-enum { LEARNING_RATE, STEP, SCALE, FIRST }; /* operands, then groups of tensors */
 enum { SGD_MOMENTUM, SGD_DAMPENING, SGD_NESTEROV, SGD_WEIGHT_DECAY };
-enum { ADAM_BETA1, ADAM_BETA2, ADAM_EPS, ADAM_WEIGHT_DECAY, ADAM_DECOUPLED };
 
-typedef struct update {
-    pieces pieces;
-    bool first_step, nesterov, decoupled;
-    /* sgd */
-    float learning_rate, scale, decay, momentum, undamped;
-    /* adam; the corrections for the first steps are in step_size and in root, 1 / sqrt(1 - beta2^step) */
-    float beta1, beta2, take1, take2, eps, keep, step_size, root;
-} update;
+struct sgd {
+    nc_pieces pieces;
+    bool has_buffer, first_step, nesterov;
+    float rate, scale, decay, momentum, undamped;
+};
 
-static double scalar(const nacre_view *view, double absent)
+NC_ALWAYS_INLINE void sgd_vector(const struct sgd *u, const nc_piece *at, int64_t i, int64_t lanes)
 {
-    return view->data ? nacre_dtype_load(view->dtype, view->data, 0) : absent;
-}
-
-NC_ALWAYS_INLINE void sgd_vector(const update *u, const piece *at, int64_t i, int64_t lanes)
-{
-    const nc_vec weight = get(at->data[0] + i, lanes);
-    nc_vec gradient = nc_fma(weight, nc_splat(u->decay), get(at->data[1] + i, lanes) * u->scale);
-    if (u->momentum != 0) {
+    const nc_vec weight = nc_get_lanes(at->data[0] + i, lanes);
+    nc_vec gradient = nc_fma(weight, nc_splat(u->decay), nc_get_lanes(at->data[1] + i, lanes) * u->scale);
+    if (u->has_buffer) {
         nc_vec buffer = gradient;
-        if (!u->first_step) buffer = nc_fma(get(at->data[2] + i, lanes), nc_splat(u->momentum), gradient * u->undamped);
-        put(at->data[2] + i, buffer, lanes);
+        if (!u->first_step)
+            buffer = nc_fma(nc_get_lanes(at->data[2] + i, lanes), nc_splat(u->momentum), gradient * u->undamped);
+        nc_put_lanes(at->data[2] + i, buffer, lanes);
         gradient = u->nesterov ? nc_fma(buffer, nc_splat(u->momentum), gradient) : buffer;
     }
-    put(at->data[0] + i, nc_fma(gradient, nc_splat(-u->learning_rate), weight), lanes);
+    nc_put_lanes(at->data[0] + i, nc_fma(gradient, nc_splat(-u->rate), weight), lanes);
 }
-
-static void sgd_piece(void *user, int64_t index, int thread)
-{
-    (void)thread;
-    const update u = *(const update *)user;
-    const piece at = find_piece(&u.pieces, index);
-    int64_t i = 0;
-    for (; i + NC_LANES <= at.count; i += NC_LANES) sgd_vector(&u, &at, i, NC_LANES);
-    if (i < at.count) sgd_vector(&u, &at, i, at.count - i);
-}
-
-NC_ALWAYS_INLINE void adam_vector(const update *u, const piece *at, int64_t i, int64_t lanes)
-{
-    nc_vec weight = get(at->data[0] + i, lanes), gradient = get(at->data[1] + i, lanes) * u->scale;
-    if (u->decoupled)
-        weight *= u->keep;
-    else
-        gradient = nc_fma(weight, nc_splat(u->decay), gradient);
-    const nc_vec first = nc_fma(get(at->data[2] + i, lanes), nc_splat(u->beta1), gradient * u->take1);
-    const nc_vec second = nc_fma(get(at->data[3] + i, lanes), nc_splat(u->beta2), gradient * gradient * u->take2);
-    put(at->data[2] + i, first, lanes);
-    put(at->data[3] + i, second, lanes);
-    const nc_vec deviation = nc_fma(nc_sqrt(second), nc_splat(u->root), nc_splat(u->eps));
-    put(at->data[0] + i, weight - first * u->step_size / deviation, lanes);
-}
-
-static void adam_piece(void *user, int64_t index, int thread)
-{
-    (void)thread;
-    const update u = *(const update *)user;
-    const piece at = find_piece(&u.pieces, index);
-    int64_t i = 0;
-    for (; i + NC_LANES <= at.count; i += NC_LANES) adam_vector(&u, &at, i, NC_LANES);
-    if (i < at.count) adam_vector(&u, &at, i, at.count - i);
-}
-
-static int sgd_stride(const int64_t *attributes)
-{
-    return nacre_unword(attributes[SGD_MOMENTUM]) != 0 ? 3 : 2;
-}
-
-static size_t sgd_workspace(const nacre_node_info *info)
-{
-    return pieces_bytes(info->input_count - FIRST, sgd_stride(info->attributes));
-}
-
-static size_t adam_workspace(const nacre_node_info *info)
-{
-    return pieces_bytes(info->input_count - FIRST, 4);
-}
-
-static void run_pieces(const nacre_call *call, update *u, int stride, void (*body)(void *, int64_t, int))
-{
-    u->scale = (float)scalar(&call->inputs[SCALE], 1);
-    if (u->scale == 0) return; /* nothing is to change */
-    u->pieces = cut_pieces(call->inputs + FIRST, call->input_count - FIRST, stride, call->workspace);
-    nacre_parallel(call->team, u->pieces.first[u->pieces.tensor_count], body, u);
-}
+NC_EACH_PIECE(sgd)
 
 static void run_sgd(const nacre_call *call)
 {
     const int64_t *attributes = call->attributes;
-    update u = {.learning_rate = (float)scalar(&call->inputs[LEARNING_RATE], 0),
-                .first_step = scalar(&call->inputs[STEP], 0) <= 1,
-                .nesterov = attributes[SGD_NESTEROV] != 0,
-                .momentum = (float)nacre_unword(attributes[SGD_MOMENTUM]),
-                .undamped = (float)(1 - nacre_unword(attributes[SGD_DAMPENING])),
-                .decay = (float)nacre_unword(attributes[SGD_WEIGHT_DECAY])};
-    run_pieces(call, &u, sgd_stride(attributes), sgd_piece);
+    const nc_update_now now = nc_update_scalars(call, nacre_unword(attributes[SGD_MOMENTUM]));
+    struct sgd u = {.has_buffer = nacre_unword(attributes[SGD_MOMENTUM]) != 0,
+                    .first_step = now.step <= 1,
+                    .nesterov = attributes[SGD_NESTEROV] != 0,
+                    .rate = (float)now.learning_rate,
+                    .scale = (float)now.scale,
+                    .decay = (float)nacre_unword(attributes[SGD_WEIGHT_DECAY]),
+                    .momentum = (float)now.momentum,
+                    .undamped = (float)(1 - nacre_unword(attributes[SGD_DAMPENING]))};
+    if (u.scale != 0) nc_run_pieces(call, &u.pieces, u.has_buffer, sgd_piece);
 }
+
+/* ---- the Adam family ------------------------------------------------------------------------------------------------
+ */
+
+enum { BETA1, BETA2, EPS, WEIGHT_DECAY, DECOUPLED, AMSGRAD, MOMENTUM_DECAY = 4 };
+
+/* What they share: the averages. 1 - beta comes from the exact numbers: 1 - 0.999f is 5e-5 off. */
+struct averages {
+    float scale, decay, beta1, take1, beta2, take2, eps;
+};
+
+static struct averages read_averages(const nacre_call *call, nc_update_now now, double decay)
+{
+    const double beta2 = nacre_unword(call->attributes[BETA2]);
+    return (struct averages){.scale = (float)now.scale,
+                             .decay = (float)decay,
+                             .beta1 = (float)now.momentum,
+                             .take1 = (float)(1 - now.momentum),
+                             .beta2 = (float)beta2,
+                             .take2 = (float)(1 - beta2),
+                             .eps = (float)nacre_unword(call->attributes[EPS])};
+}
+
+NC_ALWAYS_INLINE nc_vec decayed_gradient(const struct averages *a, const nc_piece *at, nc_vec weight, int64_t i,
+                                         int64_t lanes)
+{
+    return nc_fma(weight, nc_splat(a->decay), nc_get_lanes(at->data[1] + i, lanes) * a->scale);
+}
+
+NC_ALWAYS_INLINE nc_vec move_first(const struct averages *a, const nc_piece *at, nc_vec gradient, int64_t i,
+                                   int64_t lanes)
+{
+    const nc_vec first = nc_fma(nc_get_lanes(at->data[2] + i, lanes), nc_splat(a->beta1), gradient * a->take1);
+    nc_put_lanes(at->data[2] + i, first, lanes);
+    return first;
+}
+
+NC_ALWAYS_INLINE nc_vec move_second(const struct averages *a, const nc_piece *at, nc_vec gradient, int64_t i,
+                                    int64_t lanes)
+{
+    const nc_vec square = gradient * gradient * a->take2;
+    const nc_vec second = nc_fma(nc_get_lanes(at->data[3] + i, lanes), nc_splat(a->beta2), square);
+    nc_put_lanes(at->data[3] + i, second, lanes);
+    return second;
+}
+
+struct adam {
+    nc_pieces pieces;
+    struct averages averages;
+    bool amsgrad;
+    float keep, rate, root; /* corrected: rate / (1 - beta1^step), 1 / sqrt(1 - beta2^step) */
+};
+
+NC_ALWAYS_INLINE void adam_vector(const struct adam *u, const nc_piece *at, int64_t i, int64_t lanes)
+{
+    const nc_vec weight = nc_get_lanes(at->data[0] + i, lanes);
+    const nc_vec gradient = decayed_gradient(&u->averages, at, weight, i, lanes);
+    const nc_vec first = move_first(&u->averages, at, gradient, i, lanes);
+    nc_vec second = move_second(&u->averages, at, gradient, i, lanes);
+    if (u->amsgrad) {
+        second = nc_max(nc_get_lanes(at->data[4] + i, lanes), second);
+        nc_put_lanes(at->data[4] + i, second, lanes);
+    }
+    const nc_vec below = nc_fma(nc_sqrt(second), nc_splat(u->root), nc_splat(u->averages.eps));
+    nc_put_lanes(at->data[0] + i, weight * u->keep - first * u->rate / below, lanes);
+}
+NC_EACH_PIECE(adam)
 
 static void run_adam(const nacre_call *call)
 {
     const int64_t *attributes = call->attributes;
-    const double rate = scalar(&call->inputs[LEARNING_RATE], 0), step = scalar(&call->inputs[STEP], 1);
-    const double beta1 = nacre_unword(attributes[ADAM_BETA1]), beta2 = nacre_unword(attributes[ADAM_BETA2]);
-    const double decay = nacre_unword(attributes[ADAM_WEIGHT_DECAY]);
-    update u = {.beta1 = (float)beta1,
-                .beta2 = (float)beta2,
-                .take1 = (float)(1 - beta1), /* from the exact numbers: 1 - 0.999f is 5e-5 off */
-                .take2 = (float)(1 - beta2),
-                .eps = (float)nacre_unword(attributes[ADAM_EPS]),
-                .decay = (float)decay,
-                .decoupled = attributes[ADAM_DECOUPLED] != 0,
-                .keep = (float)(1 - rate * decay),
-                .step_size = (float)(rate / (1 - pow(beta1, step))),
-                .root = (float)(1 / sqrt(1 - pow(beta2, step)))};
-    run_pieces(call, &u, 4, adam_piece);
+    const nc_update_now now = nc_update_scalars(call, nacre_unword(attributes[BETA1]));
+    const double beta2 = nacre_unword(attributes[BETA2]), decay = nacre_unword(attributes[WEIGHT_DECAY]);
+    const bool decoupled = attributes[DECOUPLED] != 0;
+    struct adam u = {.averages = read_averages(call, now, decoupled ? 0 : decay),
+                     .amsgrad = attributes[AMSGRAD] != 0,
+                     .keep = decoupled ? (float)(1 - now.learning_rate * decay) : 1,
+                     .rate = (float)(now.learning_rate / (1 - pow(now.momentum, now.step))),
+                     .root = (float)(1 / sqrt(1 - pow(beta2, now.step)))};
+    if (now.scale != 0) nc_run_pieces(call, &u.pieces, u.amsgrad ? 3 : 2, adam_piece);
 }
 
-static const char *refuse_update(const nacre_node_info *info)
+struct nadam {
+    nc_pieces pieces;
+    struct averages averages;
+    float gradient_rate, rate, root;
+};
+
+NC_ALWAYS_INLINE void nadam_vector(const struct nadam *u, const nc_piece *at, int64_t i, int64_t lanes)
 {
-    return need_f32(info->inputs, FIRST, info->input_count);
+    const nc_vec weight = nc_get_lanes(at->data[0] + i, lanes);
+    const nc_vec gradient = decayed_gradient(&u->averages, at, weight, i, lanes);
+    const nc_vec first = move_first(&u->averages, at, gradient, i, lanes);
+    const nc_vec second = move_second(&u->averages, at, gradient, i, lanes);
+    const nc_vec below = nc_fma(nc_sqrt(second), nc_splat(u->root), nc_splat(u->averages.eps));
+    const nc_vec ahead = nc_fma(first, nc_splat(u->rate), gradient * u->gradient_rate);
+    nc_put_lanes(at->data[0] + i, weight - ahead / below, lanes);
+}
+NC_EACH_PIECE(nadam)
+
+static void run_nadam(const nacre_call *call)
+{
+    const int64_t *attributes = call->attributes;
+    const nc_update_now now = nc_update_scalars(call, nacre_unword(attributes[BETA1]));
+    double mu, next, product;
+    nc_nadam_momenta(now.momentum, nacre_unword(attributes[MOMENTUM_DECAY]), (int64_t)now.step, &mu, &next, &product);
+    struct nadam u = {.averages = read_averages(call, now, nacre_unword(attributes[WEIGHT_DECAY])),
+                      .gradient_rate = (float)(now.learning_rate * (1 - mu) / (1 - product)),
+                      .rate = (float)(now.learning_rate * next / (1 - product * next)),
+                      .root = (float)(1 / sqrt(1 - pow(nacre_unword(attributes[BETA2]), now.step)))};
+    if (now.scale != 0) nc_run_pieces(call, &u.pieces, 2, nadam_piece);
 }
 
-/* ---- norm of all gradients --------------------------------------------------------------------------------------- */
+struct radam {
+    nc_pieces pieces;
+    struct averages averages;
+    bool rectified;
+    float rate;
+};
 
-typedef struct norm {
-    pieces pieces;
-    double *sums; /* of squares, for each piece */
-} norm;
-
-static int64_t piece_count(const nacre_view *views, int count)
+NC_ALWAYS_INLINE void radam_vector(const struct radam *u, const nc_piece *at, int64_t i, int64_t lanes)
 {
-    int64_t total = 0;
-    for (int i = 0; i < count; i++) total += nc_ceil_div(nacre_shape_count(views[i].shape), PIECE);
-    return total;
+    const nc_vec weight = nc_get_lanes(at->data[0] + i, lanes);
+    const nc_vec gradient = decayed_gradient(&u->averages, at, weight, i, lanes);
+    nc_vec change = move_first(&u->averages, at, gradient, i, lanes) * u->rate;
+    const nc_vec second = move_second(&u->averages, at, gradient, i, lanes);
+    if (u->rectified) change /= nc_sqrt(second) + u->averages.eps;
+    nc_put_lanes(at->data[0] + i, weight - change, lanes);
+}
+NC_EACH_PIECE(radam)
+
+static void run_radam(const nacre_call *call)
+{
+    const int64_t *attributes = call->attributes;
+    const nc_update_now now = nc_update_scalars(call, nacre_unword(attributes[BETA1]));
+    const double rectification = nc_radam_rectification(nacre_unword(attributes[BETA2]), now.step);
+    const double rate = now.learning_rate / (1 - pow(now.momentum, now.step));
+    struct radam u = {.averages = read_averages(call, now, nacre_unword(attributes[WEIGHT_DECAY])),
+                      .rectified = rectification != 0,
+                      .rate = (float)(rectification != 0 ? rate * rectification : rate)};
+    if (now.scale != 0) nc_run_pieces(call, &u.pieces, 2, radam_piece);
 }
 
-static void norm_piece(void *user, int64_t index, int thread)
+struct adamax {
+    nc_pieces pieces;
+    struct averages averages;
+    float rate;
+};
+
+NC_ALWAYS_INLINE void adamax_vector(const struct adamax *u, const nc_piece *at, int64_t i, int64_t lanes)
 {
-    (void)thread;
-    const norm *n = user;
-    const piece at = find_piece(&n->pieces, index);
-    nc_vec sums[4] = {{0}};
-    int64_t i = 0;
-    for (; i + 4 * NC_LANES <= at.count; i += 4 * NC_LANES) {
-        NC_UNROLL
-        for (int v = 0; v < 4; v++) {
-            const nc_vec x = nc_load(at.data[0] + i + v * NC_LANES);
-            sums[v] = nc_fma(x, x, sums[v]);
-        }
+    const nc_vec weight = nc_get_lanes(at->data[0] + i, lanes);
+    const nc_vec gradient = decayed_gradient(&u->averages, at, weight, i, lanes);
+    const nc_vec first = move_first(&u->averages, at, gradient, i, lanes);
+    const nc_vec faded = nc_get_lanes(at->data[3] + i, lanes) * u->averages.beta2;
+    const nc_vec largest = nc_max(faded, nc_abs(gradient) + u->averages.eps);
+    nc_put_lanes(at->data[3] + i, largest, lanes);
+    nc_put_lanes(at->data[0] + i, weight - first * u->rate / largest, lanes);
+}
+NC_EACH_PIECE(adamax)
+
+static void run_adamax(const nacre_call *call)
+{
+    const int64_t *attributes = call->attributes;
+    const nc_update_now now = nc_update_scalars(call, nacre_unword(attributes[BETA1]));
+    struct adamax u = {.averages = read_averages(call, now, nacre_unword(attributes[WEIGHT_DECAY])),
+                       .rate = (float)(now.learning_rate / (1 - pow(now.momentum, now.step)))};
+    if (now.scale != 0) nc_run_pieces(call, &u.pieces, 2, adamax_piece);
+}
+
+/* ---- by mean squares -----------------------------------------------------------------------------------------------
+ */
+
+enum { ADAGRAD_EPS, ADAGRAD_WEIGHT_DECAY, ADAGRAD_RATE_DECAY, ADAGRAD_INITIAL };
+
+struct adagrad {
+    nc_pieces pieces;
+    float scale, decay, rate, eps, initial;
+};
+
+NC_ALWAYS_INLINE void adagrad_vector(const struct adagrad *u, const nc_piece *at, int64_t i, int64_t lanes)
+{
+    const nc_vec weight = nc_get_lanes(at->data[0] + i, lanes);
+    const nc_vec gradient = nc_fma(weight, nc_splat(u->decay), nc_get_lanes(at->data[1] + i, lanes) * u->scale);
+    const nc_vec sum = nc_fma(gradient, gradient, nc_get_lanes(at->data[2] + i, lanes));
+    nc_put_lanes(at->data[2] + i, sum, lanes);
+    nc_put_lanes(at->data[0] + i, weight - gradient * u->rate / (nc_sqrt(sum + u->initial) + u->eps), lanes);
+}
+NC_EACH_PIECE(adagrad)
+
+static void run_adagrad(const nacre_call *call)
+{
+    const int64_t *attributes = call->attributes;
+    const nc_update_now now = nc_update_scalars(call, 0);
+    const double slower = 1 + (now.step - 1) * nacre_unword(attributes[ADAGRAD_RATE_DECAY]);
+    struct adagrad u = {.scale = (float)now.scale,
+                        .decay = (float)nacre_unword(attributes[ADAGRAD_WEIGHT_DECAY]),
+                        .rate = (float)(now.learning_rate / slower),
+                        .eps = (float)nacre_unword(attributes[ADAGRAD_EPS]),
+                        .initial = (float)nacre_unword(attributes[ADAGRAD_INITIAL])};
+    if (u.scale != 0) nc_run_pieces(call, &u.pieces, 1, adagrad_piece);
+}
+
+enum { RHO, RHO_EPS, RHO_WEIGHT_DECAY, RMSPROP_MOMENTUM, RMSPROP_CENTERED };
+
+struct adadelta {
+    nc_pieces pieces;
+    float scale, decay, rate, rho, take, eps;
+};
+
+NC_ALWAYS_INLINE void adadelta_vector(const struct adadelta *u, const nc_piece *at, int64_t i, int64_t lanes)
+{
+    const nc_vec weight = nc_get_lanes(at->data[0] + i, lanes), moved = nc_get_lanes(at->data[3] + i, lanes);
+    const nc_vec gradient = nc_fma(weight, nc_splat(u->decay), nc_get_lanes(at->data[1] + i, lanes) * u->scale);
+    const nc_vec kept = nc_get_lanes(at->data[2] + i, lanes) * u->rho;
+    const nc_vec square = nc_fma(gradient * gradient, nc_splat(u->take), kept);
+    const nc_vec change = nc_sqrt((moved + u->eps) / (square + u->eps)) * gradient;
+    nc_put_lanes(at->data[2] + i, square, lanes);
+    nc_put_lanes(at->data[3] + i, nc_fma(change * change, nc_splat(u->take), moved * u->rho), lanes);
+    nc_put_lanes(at->data[0] + i, nc_fma(change, nc_splat(-u->rate), weight), lanes);
+}
+NC_EACH_PIECE(adadelta)
+
+static void run_adadelta(const nacre_call *call)
+{
+    const int64_t *attributes = call->attributes;
+    const nc_update_now now = nc_update_scalars(call, 0);
+    const double rho = nacre_unword(attributes[RHO]);
+    struct adadelta u = {.scale = (float)now.scale,
+                         .decay = (float)nacre_unword(attributes[RHO_WEIGHT_DECAY]),
+                         .rate = (float)now.learning_rate,
+                         .rho = (float)rho,
+                         .take = (float)(1 - rho),
+                         .eps = (float)nacre_unword(attributes[RHO_EPS])};
+    if (u.scale != 0) nc_run_pieces(call, &u.pieces, 2, adadelta_piece);
+}
+
+struct rmsprop {
+    nc_pieces pieces;
+    bool centered;
+    int buffer; /* 0: there is none */
+    float scale, decay, rate, rho, take, eps, momentum;
+};
+
+NC_ALWAYS_INLINE void rmsprop_vector(const struct rmsprop *u, const nc_piece *at, int64_t i, int64_t lanes)
+{
+    const nc_vec weight = nc_get_lanes(at->data[0] + i, lanes);
+    const nc_vec gradient = nc_fma(weight, nc_splat(u->decay), nc_get_lanes(at->data[1] + i, lanes) * u->scale);
+    const nc_vec kept = nc_get_lanes(at->data[2] + i, lanes) * u->rho;
+    nc_vec square = nc_fma(gradient * gradient, nc_splat(u->take), kept);
+    nc_put_lanes(at->data[2] + i, square, lanes);
+    if (u->centered) {
+        const nc_vec mean = nc_fma(gradient, nc_splat(u->take), nc_get_lanes(at->data[3] + i, lanes) * u->rho);
+        nc_put_lanes(at->data[3] + i, mean, lanes);
+        square -= mean * mean;
     }
-    for (; i < at.count; i += NC_LANES) {
-        const nc_vec x = nc_load_some(at.data[0] + i, nc_least(at.count - i, NC_LANES));
-        sums[0] = nc_fma(x, x, sums[0]);
+    nc_vec change = gradient / (nc_sqrt(square) + u->eps);
+    if (u->buffer) {
+        change = nc_fma(nc_get_lanes(at->data[u->buffer] + i, lanes), nc_splat(u->momentum), change);
+        nc_put_lanes(at->data[u->buffer] + i, change, lanes);
     }
-    n->sums[index] = (double)nc_sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+    nc_put_lanes(at->data[0] + i, nc_fma(change, nc_splat(-u->rate), weight), lanes);
 }
+NC_EACH_PIECE(rmsprop)
 
-static size_t norm_workspace(const nacre_node_info *info)
+static void run_rmsprop(const nacre_call *call)
 {
-    return pieces_bytes(info->input_count, 1) + (size_t)piece_count(info->inputs, info->input_count) * sizeof(double);
+    const int64_t *attributes = call->attributes;
+    const double momentum = nacre_unword(attributes[RMSPROP_MOMENTUM]), rho = nacre_unword(attributes[RHO]);
+    const nc_update_now now = nc_update_scalars(call, momentum);
+    const bool centered = attributes[RMSPROP_CENTERED] != 0;
+    struct rmsprop u = {.centered = centered,
+                        .buffer = momentum != 0 ? 3 + centered : 0,
+                        .scale = (float)now.scale,
+                        .decay = (float)nacre_unword(attributes[RHO_WEIGHT_DECAY]),
+                        .rate = (float)now.learning_rate,
+                        .rho = (float)rho,
+                        .take = (float)(1 - rho),
+                        .eps = (float)nacre_unword(attributes[RHO_EPS]),
+                        .momentum = (float)now.momentum};
+    if (u.scale != 0) nc_run_pieces(call, &u.pieces, 1 + centered + (momentum != 0), rmsprop_piece);
 }
 
-static void run_norm(const nacre_call *call)
+/* ---- by signs ------------------------------------------------------------------------------------------------------
+ */
+
+enum { LION_BETA1, LION_BETA2, LION_WEIGHT_DECAY };
+
+struct lion {
+    nc_pieces pieces;
+    float scale, keep, rate, beta1, take1, beta2, take2;
+};
+
+NC_ALWAYS_INLINE void lion_vector(const struct lion *u, const nc_piece *at, int64_t i, int64_t lanes)
 {
-    norm n = {.pieces = cut_pieces(call->inputs, call->input_count, 1, call->workspace)};
-    n.sums = (double *)(void *)(n.pieces.first + call->input_count + 1);
-    const int64_t count = n.pieces.first[call->input_count];
-    nacre_parallel(call->team, count, norm_piece, &n);
-    double sum = 0;
-    for (int64_t i = 0; i < count; i++) sum += n.sums[i];
-    *(float *)call->outputs[0].data = (float)sqrt(sum);
+    const nc_vec weight = nc_get_lanes(at->data[0] + i, lanes), mean = nc_get_lanes(at->data[2] + i, lanes);
+    const nc_vec gradient = nc_get_lanes(at->data[1] + i, lanes) * u->scale;
+    const nc_vec direction = nc_fma(mean, nc_splat(u->beta1), gradient * u->take1), zero = nc_splat(0);
+    const nc_vec change = nc_select(nc_unequal(direction, zero), nc_copy_sign(nc_splat(u->rate), direction), zero);
+    nc_put_lanes(at->data[2] + i, nc_fma(mean, nc_splat(u->beta2), gradient * u->take2), lanes);
+    nc_put_lanes(at->data[0] + i, nc_fma(weight, nc_splat(u->keep), -change), lanes);
 }
+NC_EACH_PIECE(lion)
 
-static const char *refuse_norm(const nacre_node_info *info)
+static void run_lion(const nacre_call *call)
 {
-    return need_f32(info->inputs, 0, info->input_count);
+    const int64_t *attributes = call->attributes;
+    const nc_update_now now = nc_update_scalars(call, nacre_unword(attributes[LION_BETA1]));
+    const double beta2 = nacre_unword(attributes[LION_BETA2]);
+    struct lion u = {.scale = (float)now.scale,
+                     .keep = (float)(1 - now.learning_rate * nacre_unword(attributes[LION_WEIGHT_DECAY])),
+                     .rate = (float)now.learning_rate,
+                     .beta1 = (float)now.momentum,
+                     .take1 = (float)(1 - now.momentum),
+                     .beta2 = (float)beta2,
+                     .take2 = (float)(1 - beta2)};
+    if (u.scale != 0) nc_run_pieces(call, &u.pieces, 1, lion_piece);
 }
 
-/* ---- entries of a model ------------------------------------------------------------------------------------------ */
-
-enum { TARGET, VALUE };
-enum { LERP_WEIGHT, LERP_SCALE };
-
-typedef struct assignment {
-    float *target;
-    const float *value;
-    int64_t count;
-    float keep, take; /* target = keep target + take value */
-} assignment;
-
-static void mix_piece(void *user, int64_t index, int thread)
-{
-    (void)thread;
-    const assignment *job = user;
-    float *target = job->target + index * PIECE;
-    const float *value = job->value + index * PIECE;
-    const int64_t count = nc_least(job->count - index * PIECE, PIECE);
-    for (int64_t i = 0; i < count; i += NC_LANES) {
-        const int64_t lanes = nc_least(count - i, NC_LANES);
-        const nc_vec kept = get(target + i, lanes) * job->keep;
-        put(target + i, nc_fma(get(value + i, lanes), nc_splat(job->take), kept), lanes);
-    }
-}
-
-static void copy_piece(void *user, int64_t index, int thread)
-{
-    (void)thread;
-    const assignment *job = user;
-    memcpy(job->target + index * PIECE, job->value + index * PIECE,
-           (size_t)nc_least(job->count - index * PIECE, PIECE) * sizeof(float));
-}
-
-static void run_assign(const nacre_call *call)
-{
-    assignment job = {.target = call->outputs[0].data,
-                      .value = call->inputs[VALUE].data,
-                      .count = nacre_shape_count(call->outputs[0].shape)};
-    nacre_parallel(call->team, nc_ceil_div(job.count, PIECE), copy_piece, &job);
-}
-
-static void run_lerp(const nacre_call *call)
-{
-    const double weight = nacre_unword(call->attributes[LERP_WEIGHT]);
-    assignment job = {.target = call->outputs[0].data,
-                      .value = call->inputs[VALUE].data,
-                      .count = nacre_shape_count(call->outputs[0].shape),
-                      .keep = (float)(1 - weight),
-                      .take = (float)(weight * nacre_unword(call->attributes[LERP_SCALE]))};
-    nacre_parallel(call->team, nc_ceil_div(job.count, PIECE), mix_piece, &job);
-}
-
-enum { START = 2 }; /* operand of assign_slice */
-
-/* The target is [outer][size][inner], the value [outer][count][inner] of it from position `start` on. */
-static void run_slice(const nacre_call *call)
-{
-    const nacre_shape *target = &call->outputs[0].shape, *value = &call->inputs[VALUE].shape;
-    const int64_t axis = call->attributes[0], size = target->dims[axis], count = value->dims[axis];
-    const int64_t start = *(const int64_t *)call->inputs[START].data;
-    const int64_t first = nc_most(start, 0), end = nc_least(start + count, size);
-    int64_t outer = 1, inner = 1;
-    for (int64_t i = 0; i < axis; i++) outer *= target->dims[i];
-    for (int64_t i = axis + 1; i < target->rank; i++) inner *= target->dims[i];
-    for (int64_t i = 0; i < outer && end > first; i++)
-        memcpy((float *)call->outputs[0].data + (i * size + first) * inner,
-               (const float *)call->inputs[VALUE].data + (i * count + first - start) * inner,
-               (size_t)((end - first) * inner) * sizeof(float));
-}
-
-static const char *refuse_slice(const nacre_node_info *info)
-{
-    return need_f32(info->inputs, TARGET, VALUE + 1);
-}
-
-/* ---- as kernels -------------------------------------------------------------------------------------------------- */
-
-#define KERNEL(name, refusal, bytes, function)                                                                         \
-    const nacre_kernel nc_isa(nc_##name##_kernel) = {                                                                  \
-        .op = #name, .variant = "pieces_" NC_ISA_NAME, .can = refusal, .workspace = bytes, .run = function};
-KERNEL(sgd, refuse_update, sgd_workspace, run_sgd)
-KERNEL(adam, refuse_update, adam_workspace, run_adam)
-KERNEL(global_norm, refuse_norm, norm_workspace, run_norm)
-KERNEL(assign, refuse_norm, NULL, run_assign)
-KERNEL(assign_lerp, refuse_norm, NULL, run_lerp)
-KERNEL(assign_slice, refuse_slice, NULL, run_slice)
+NC_UPDATE_KERNEL(sgd)
+NC_UPDATE_KERNEL(adam)
+NC_UPDATE_KERNEL(nadam)
+NC_UPDATE_KERNEL(radam)
+NC_UPDATE_KERNEL(adamax)
+NC_UPDATE_KERNEL(adagrad)
+NC_UPDATE_KERNEL(adadelta)
+NC_UPDATE_KERNEL(rmsprop)
+NC_UPDATE_KERNEL(lion)

@@ -1,0 +1,62 @@
+/* ops/adamax.c - Adam with the largest gradient in place of their mean square. */
+#include "ops/update.h"
+
+#include <math.h>
+
+enum { BETA1, BETA2, EPS, WEIGHT_DECAY, WORDS };
+
+static nacre_status shape(nacre_shape_call *call)
+{
+    return nc_update_shape(call, 2);
+}
+
+static void update(const int64_t *attributes, const nacre_view *views, nc_update_now now)
+{
+    double beta1 = now.momentum, beta2 = nacre_unword(attributes[BETA2]), eps = nacre_unword(attributes[EPS]);
+    double decay = nacre_unword(attributes[WEIGHT_DECAY]), rate = now.learning_rate / (1 - pow(beta1, now.step));
+    for (int64_t i = 0; i < nc_count(&views[0]); i++) {
+        double weight = nc_get(&views[0], i), gradient = now.scale * nc_get(&views[1], i) + decay * weight;
+        double first = beta1 * nc_get(&views[2], i) + (1 - beta1) * gradient;
+        double largest = nc_larger(beta2 * nc_get(&views[3], i), fabs(gradient) + eps);
+        nc_set(&views[2], i, first);
+        nc_set(&views[3], i, largest);
+        nc_set(&views[0], i, weight - rate * first / largest);
+    }
+}
+
+static void reference(const nacre_call *call)
+{
+    nc_update_reference(call, 2, nacre_unword(call->attributes[BETA1]), update);
+}
+
+static const char *const CASES[] = {
+    "learning_rate=scalar@0.1..0.1 step=scalar:i64@3..3 tensors=7 tensors=7 tensors=7 tensors=7@0..1",
+    "learning_rate=scalar@0.1..0.1 step=scalar:i64@9..9 scale=scalar@0.5..0.5 tensors=7 tensors=7 tensors=7 "
+    "tensors=7@0..1 tensors=3x40 tensors=3x40 tensors=3x40 tensors=3x40@0..1 weight_decay=0.1 eps=1e-6",
+    "learning_rate=scalar@0.1..0.1 step=scalar:i64@3..3 scale=scalar@0..0 tensors=7 tensors=7 tensors=7 tensors=7@0..1",
+    NULL};
+
+const nacre_op nc_op_adamax = {
+    .name = "adamax",
+    .doc = "m = beta1 m + (1 - beta1) g; u = max(beta2 u, |g| + eps); p = p - learning_rate / (1 - beta1^step) m / u; "
+           "weight decay is added to g. As torch.optim.Adamax; Kingma and Ba 2015.",
+    .inputs = NC_UPDATE_OPERANDS,
+    .outputs = "token",
+    .attributes = {{"beta1", NACRE_ATTRIBUTE_FLOAT, 0.9},
+                   {"beta2", NACRE_ATTRIBUTE_FLOAT, 0.999},
+                   {"eps", NACRE_ATTRIBUTE_FLOAT, 1e-8},
+                   {"weight_decay", NACRE_ATTRIBUTE_FLOAT}},
+    .flags = NC_UPDATE_FLAGS,
+    .shape = shape,
+    .reference = reference,
+    .cases = CASES,
+};
+
+nacre_tensor *nacre_adamax_update(const nacre_update_operands *operands, const nacre_update_options *options)
+{
+    int64_t words[WORDS] = {[BETA1] = nacre_word(nc_or(options->beta1, 0.9)),
+                            [BETA2] = nacre_word(nc_or(options->beta2, 0.999)),
+                            [EPS] = nacre_word(nc_or(options->eps, 1e-8)),
+                            [WEIGHT_DECAY] = nacre_word(options->weight_decay)};
+    return nc_update_apply(&nc_op_adamax, operands, 2, words);
+}

@@ -1,0 +1,84 @@
+/* ops/lamb.c - Adam with a rate for each layer. */
+#include "ops/update.h"
+
+#include <math.h>
+
+enum { BETA1, BETA2, EPS, WEIGHT_DECAY, PLAIN, WORDS };
+
+static nacre_status shape(nacre_shape_call *call)
+{
+    return nc_update_shape(call, 2);
+}
+
+/* The direction of one element from its moments. */
+struct direction {
+    double correction1, correction2, eps, decay;
+};
+
+static double direction(struct direction d, double weight, double first, double second)
+{
+    return first / d.correction1 / (sqrt(second / d.correction2) + d.eps) + d.decay * weight;
+}
+
+static void update(const int64_t *attributes, const nacre_view *views, nc_update_now now)
+{
+    double beta1 = now.momentum, beta2 = nacre_unword(attributes[BETA2]), squares = 0;
+    struct direction d = {1 - pow(beta1, now.step), 1 - pow(beta2, now.step), nacre_unword(attributes[EPS]),
+                          nacre_unword(attributes[WEIGHT_DECAY])};
+    for (int64_t i = 0; i < nc_count(&views[0]); i++) {
+        double gradient = now.scale * nc_get(&views[1], i);
+        nc_set(&views[2], i, beta1 * nc_get(&views[2], i) + (1 - beta1) * gradient);
+        nc_set(&views[3], i, beta2 * nc_get(&views[3], i) + (1 - beta2) * gradient * gradient);
+        double way = direction(d, nc_get(&views[0], i), nc_get(&views[2], i), nc_get(&views[3], i));
+        squares += way * way;
+    }
+    double norm = nc_update_norm(&views[0]);
+    double trust = !attributes[PLAIN] && norm > 0 && squares > 0 ? norm / sqrt(squares) : 1;
+    for (int64_t i = 0; i < nc_count(&views[0]); i++) {
+        double weight = nc_get(&views[0], i);
+        double way = direction(d, weight, nc_get(&views[2], i), nc_get(&views[3], i));
+        nc_set(&views[0], i, weight - now.learning_rate * trust * way);
+    }
+}
+
+static void reference(const nacre_call *call)
+{
+    nc_update_reference(call, 2, nacre_unword(call->attributes[BETA1]), update);
+}
+
+static const char *const CASES[] = {
+    "learning_rate=scalar@0.1..0.1 step=scalar:i64@3..3 tensors=7 tensors=7 tensors=7 tensors=7@0..1",
+    "learning_rate=scalar@0.1..0.1 step=scalar:i64@9..9 scale=scalar@0.5..0.5 tensors=7 tensors=7 tensors=7 "
+    "tensors=7@0..1 tensors=3x40 tensors=3x40 tensors=3x40 tensors=3x40@0..1 weight_decay=0.1",
+    "learning_rate=scalar@0.1..0.1 step=scalar:i64@9..9 tensors=3x40 tensors=3x40 tensors=3x40 tensors=3x40@0..1 "
+    "plain=1",
+    "learning_rate=scalar@0.1..0.1 step=scalar:i64@3..3 scale=scalar@0..0 tensors=7 tensors=7 tensors=7 tensors=7@0..1",
+    NULL};
+
+const nacre_op nc_op_lamb = {
+    .name = "lamb",
+    .doc = "Adam's averages m and v; u = m / (1 - beta1^step) / (sqrt(v / (1 - beta2^step)) + eps) + weight_decay p; "
+           "p = p - learning_rate |p| / |u| u for each tensor; the ratio is 1 where a norm is 0 and with `plain`. As "
+           "apex; You and others 2020.",
+    .inputs = NC_UPDATE_OPERANDS,
+    .outputs = "token",
+    .attributes = {{"beta1", NACRE_ATTRIBUTE_FLOAT, 0.9},
+                   {"beta2", NACRE_ATTRIBUTE_FLOAT, 0.999},
+                   {"eps", NACRE_ATTRIBUTE_FLOAT, 1e-6},
+                   {"weight_decay", NACRE_ATTRIBUTE_FLOAT},
+                   {"plain", NACRE_ATTRIBUTE_BOOL}},
+    .flags = NC_UPDATE_FLAGS,
+    .shape = shape,
+    .reference = reference,
+    .cases = CASES,
+};
+
+nacre_tensor *nacre_lamb_update(const nacre_update_operands *operands, const nacre_update_options *options)
+{
+    int64_t words[WORDS] = {[BETA1] = nacre_word(nc_or(options->beta1, 0.9)),
+                            [BETA2] = nacre_word(nc_or(options->beta2, 0.999)),
+                            [EPS] = nacre_word(nc_or(options->eps, 1e-6)),
+                            [WEIGHT_DECAY] = nacre_word(options->weight_decay),
+                            [PLAIN] = options->plain};
+    return nc_update_apply(&nc_op_lamb, operands, 2, words);
+}
