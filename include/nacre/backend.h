@@ -183,7 +183,8 @@ enum {
     NACRE_KERNEL_IN_PLACE = 1,      /* output 0 may be input 0's memory */
     NACRE_KERNEL_CHANNELS_LAST = 2, /* wants its rank-4 data operands channels-last; refuses plain ones */
     NACRE_KERNEL_ANY_LAYOUT = 4,    /* works in either, all data operands alike */
-    NACRE_KERNEL_NONDETERMINISTIC = 8
+    NACRE_KERNEL_NONDETERMINISTIC = 8,
+    NACRE_KERNEL_MIXED = 16 /* takes f32 and 16-bit floats side by side; others are not asked about such nodes */
 };
 
 typedef struct nacre_kernel {

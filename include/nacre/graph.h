@@ -41,6 +41,15 @@ NACRE_API int nacre_graph_node_count(const nacre_graph *graph);
  * text is copied. Layers do this by themselves. */
 NACRE_API void nacre_graph_set_path(nacre_graph *graph, const char *path);
 
+/* Mixed precision: f32 (the default), bf16 or f16. The graph stays an f32 graph to its owner - inputs, outputs,
+ * parameters, gradients of parameters - and the plan computes inside in 16 bits what the lists of torch.autocast
+ * compute so: products, convolutions and attention take 16-bit operands and sum in f32; exponentials, sums,
+ * probabilities and losses are f32; norms take data as it comes and keep their statistics in f32; the rest follows its
+ * operands. Parameters are rounded once per run. f16 reaches 65504 only: scale the loss (nacre_scaler, train.h).
+ * nacre_graph_reset goes back to f32. Other types are NACRE_ERROR_UNSUPPORTED. */
+NACRE_API nacre_status nacre_graph_set_precision(nacre_graph *graph, nacre_dtype precision);
+NACRE_API nacre_dtype nacre_graph_precision(const nacre_graph *graph); /* NACRE_F32 for NULL */
+
 /* ---- leaves --------------------------------------------------------------------------------------------------- */
 
 /* A value fed before each run. The name is for messages and nacre_graph_input. */

@@ -73,8 +73,9 @@ typedef struct nacre_recipe {
             int64_t patience, start_from_epoch;
             double min_delta;
         } early_stopping;
-        const char *loss;   /* "cross_entropy", "mse", "l1", "huber", "bce_with_logits" */
-        const char *device; /* "cpu", "reference" */
+        const char *loss;      /* "cross_entropy", "mse", "l1", "huber", "bce_with_logits" */
+        const char *device;    /* "cpu", "reference" */
+        const char *precision; /* "f32", "bf16", "f16" */
         const char *const *metrics;
     } training;
     struct {

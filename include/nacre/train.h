@@ -152,6 +152,7 @@ typedef struct nacre_evaluate_options {
     const nacre_transforms *transforms;
     int64_t batch_size; /* 0: 256 */
     int workers;
+    nacre_dtype precision;      /* of the graphs: nacre_graph_set_precision */
     const char *loss;           /* NULL: cross_entropy where the data has labels, else mse */
     const char *const *metrics; /* ended by NULL; NULL: accuracy for classes, rmse for values */
     /* Called for each batch with the outputs [count, columns]; NULL: not wanted. A failure stops. */
@@ -254,6 +255,7 @@ typedef struct nacre_fit_options {
     const char *loss;           /* as in nacre_evaluate_options */
     double label_smoothing;
     bool recompute; /* as nacre_graph_recompute with NACRE_RECOMPUTE_AUTO: less memory, more time, the same bits */
+    nacre_dtype precision;      /* of steps and validation: nacre_graph_set_precision */
     const char *const *metrics; /* the first decides what is best, else the loss */
     int64_t patience;           /* epochs without improvement before stopping; 0: never */
     double min_delta;           /* what counts as improvement */

@@ -284,3 +284,9 @@ const char *nc_data_folder(const nc_call *call)
     const char *folder = nc_text(call, "data");
     return folder ? folder : getenv("NACRE_DATA");
 }
+
+nacre_dtype nc_precision(const nc_call *call)
+{
+    static const nacre_dtype precisions[] = {NACRE_F32, NACRE_BF16, NACRE_F16};
+    return precisions[nc_choice(call, "precision")];
+}

@@ -128,6 +128,15 @@ const char *nc_next(const nc_call *call, const char *name, int *position);
 /* --data, else the environment's NACRE_DATA, else NULL. */
 const char *nc_data_folder(const nc_call *call);
 
+/* --precision, for commands that run a model; nc_precision reads it. */
+#define NC_PRECISION_OPTION                                                                                            \
+    {                                                                                                                  \
+        "precision", 0, NC_CHOICE, "TYPE", "f32|bf16|f16", "f32", false,                                               \
+            "What products and convolutions compute in, and what lies between them: f32, bf16 or f16. Sums, "          \
+            "probabilities and losses are f32 always."                                                                 \
+    }
+nacre_dtype nc_precision(const nc_call *call);
+
 /* Another context for the call, as --device and --threads say and, where they were not given, as the arguments do
  * (NULL and 0: the usual). What belongs to the old one must be gone. */
 nc_exit nc_renew_context(nc_call *call, const char *device, int64_t threads);

@@ -61,6 +61,7 @@ static int evaluate(nc_call *call, nacre_network *network, const nacre_recipe *r
                                                  .dataset = dataset,
                                                  .transforms = nacre_network_transforms(network),
                                                  .workers = (int)recipe->data.workers,
+                                                 .precision = nc_precision(call),
                                                  .loss = recipe->training.loss,
                                                  .metrics = recipe->training.metrics},
                        &result) == NACRE_OK) {
@@ -90,6 +91,7 @@ static const nc_option OPTIONS[] = {
      "The part of the data to measure on: test, validation or train."},
     {"recipe", 0, NC_FILE, "FILE", NULL, NULL, false,
      "Take data and metrics from this recipe, not from the stored one."},
+    NC_PRECISION_OPTION,
     {0},
 };
 

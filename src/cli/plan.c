@@ -76,8 +76,8 @@ static int run(nc_call *call)
     nacre_graph *graph = nacre_graph_create(call->context);
     int code = NC_EXIT_FAILED;
     if (nc_named_model_open(call, call->arguments[0], batch, &named) == NACRE_OK &&
-        build(call, &named, graph) == NACRE_OK && nacre_plan_visit(graph, show_step, &all) == NACRE_OK &&
-        nacre_plan(graph, &info) == NACRE_OK) {
+        build(call, &named, graph) == NACRE_OK && nacre_graph_set_precision(graph, nc_precision(call)) == NACRE_OK &&
+        nacre_plan_visit(graph, show_step, &all) == NACRE_OK && nacre_plan(graph, &info) == NACRE_OK) {
         code = NC_EXIT_DONE;
         if (all.array)
             code = nc_print_json(call, to_json(&info, all.array));
@@ -99,6 +99,7 @@ static const nc_option OPTIONS[] = {
     {"training", 't', NC_FLAG, NULL, NULL, NULL, false, "Plan a whole training step: loss, gradients, AdamW's update."},
     {"recompute", 0, NC_FLAG, NULL, NULL, NULL, false,
      "With --training: keep little of the forward part and compute it again for the gradient."},
+    NC_PRECISION_OPTION,
     {"explain", 'e', NC_FLAG, NULL, NULL, NULL, false, "Say for each step why other kernels were refused."},
     {0},
 };

@@ -96,6 +96,7 @@ static nacre_status run_batch(prediction *all, nacre_graph *graph, const nacre_b
     nacre_tensor *input = nacre_input(graph, field->name, field->dtype, field->shape);
     nacre_tensor *output = nacre_network_build(all->network, nacre_root(graph, model, false), &input, 1);
     nacre_output(output);
+    nacre_graph_set_precision(graph, nc_precision(all->call));
     nacre_feed(input, field->data);
     if (nacre_check(context) || nacre_run(graph)) return nacre_check(context);
     int64_t columns = nacre_tensor_count(output) / batch->count;
@@ -158,6 +159,7 @@ static int run(nc_call *call)
 static const nc_option OPTIONS[] = {
     {"top", 'k', NC_INTEGER, "K", NULL, "1", false, "Show the K most probable labels."},
     {"batch-size", 0, NC_INTEGER, "N", NULL, "64", false, "How many pictures are computed together."},
+    NC_PRECISION_OPTION,
     {0},
 };
 

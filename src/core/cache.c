@@ -39,17 +39,18 @@ static uint64_t hash_words(const int64_t *words, int count)
     return hash;
 }
 
-/* What decides about a plan besides the nodes: the outputs and how kernels are chosen. */
+/* What decides about a plan besides the nodes: the outputs, the precision and how kernels are chosen. */
 static bool append_tail(nacre_graph *graph, int *nodes_only)
 {
     nacre_context *context = graph->context;
     *nodes_only = graph->word_count;
-    while (graph->word_count + graph->wanted_count + 4 > graph->word_capacity)
+    while (graph->word_count + graph->wanted_count + 5 > graph->word_capacity)
         if (!nc_grow(context, &graph->words, graph->word_capacity, &graph->word_capacity, sizeof(int64_t)))
             return false;
     int64_t *at = graph->words + graph->word_count;
     for (int i = 0; i < graph->wanted_count; i++) *at++ = nc_tensor_word(graph->wanted[i]);
     *at++ = graph->segments;
+    *at++ = graph->precision;
     *at++ = context->deterministic;
     *at++ = (int64_t)(intptr_t)context->forced_op;
     *at++ = (int64_t)(intptr_t)context->forced_variant;

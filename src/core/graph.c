@@ -38,6 +38,7 @@ void nacre_graph_reset(nacre_graph *graph)
     graph->node_count = graph->word_count = graph->feed_count = graph->model_count = graph->wanted_count = 0;
     graph->segments = 0;
     graph->path = "";
+    graph->precision = NACRE_F32;
     nc_plan_drop(graph);
 }
 
@@ -80,6 +81,23 @@ void nacre_graph_set_path(nacre_graph *graph, const char *path)
         const char *copy = nc_arena_text(&graph->arena, path);
         if (copy) graph->path = copy;
     }
+}
+
+nacre_status nacre_graph_set_precision(nacre_graph *graph, nacre_dtype precision)
+{
+    if (!graph) return NACRE_ERROR_ARGUMENT;
+    if (precision != NACRE_F32 && precision != NACRE_BF16 && precision != NACRE_F16)
+        return nacre_fail(graph->context, NACRE_ERROR_UNSUPPORTED,
+                          "the processor computes in f32, bf16 or f16, not in %s; choose one of these",
+                          nacre_dtype_name(precision));
+    if (graph->precision != precision) nc_plan_drop(graph);
+    graph->precision = precision;
+    return NACRE_OK;
+}
+
+nacre_dtype nacre_graph_precision(const nacre_graph *graph)
+{
+    return graph ? graph->precision : NACRE_F32;
 }
 
 /* ---- nodes ---- */

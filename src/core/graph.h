@@ -57,8 +57,9 @@ struct nacre_graph {
     nc_node **nodes;
     int node_count, node_capacity;
     const char *path;
-    int differentiating; /* > 0: nodes are being made by gradient rules */
-    int segments;        /* as nacre_graph_recompute was told */
+    int differentiating;   /* > 0: nodes are being made by gradient rules */
+    int segments;          /* as nacre_graph_recompute was told */
+    nacre_dtype precision; /* of what the precision pass makes narrow; f32: it does nothing */
 
     /* The structure as words: per node its operation, attributes and operands; then, while running, the outputs. */
     int64_t *words;

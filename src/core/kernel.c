@@ -83,12 +83,28 @@ static bool any_channels_last(const nacre_node_info *info)
     return false;
 }
 
+static void note_float(const nacre_view *view, bool *wide, bool *narrow)
+{
+    if (view->shape.rank < 0) return;
+    *wide |= view->dtype == NACRE_F32 || view->dtype == NACRE_F64;
+    *narrow |= view->dtype == NACRE_BF16 || view->dtype == NACRE_F16;
+}
+
+static bool mixes_floats(const nacre_node_info *info)
+{
+    bool wide = false, narrow = false;
+    for (int i = 0; i < info->input_count; i++) note_float(&info->inputs[i], &wide, &narrow);
+    for (int i = 0; i < info->output_count; i++) note_float(&info->outputs[i], &wide, &narrow);
+    return wide && narrow;
+}
+
 const char *nc_refusal(const nacre_context *context, const nacre_kernel *kernel, const nacre_node_info *info)
 {
     if (context->forced_variant && !strcmp(context->forced_op, info->op->name) &&
         strcmp(context->forced_variant, kernel->variant))
         return "another variant is forced";
     if (context->deterministic && kernel->flags & NACRE_KERNEL_NONDETERMINISTIC) return "not deterministic";
+    if (!(kernel->flags & NACRE_KERNEL_MIXED) && mixes_floats(info)) return "takes floats of one type only";
     if (!(kernel->flags & (NACRE_KERNEL_ANY_LAYOUT | NACRE_KERNEL_CHANNELS_LAST)) && any_channels_last(info))
         return "needs plain memory order";
     return kernel->can ? kernel->can(info) : NULL;

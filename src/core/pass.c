@@ -48,6 +48,7 @@ bool nc_rewrite_begin(nc_rewrite *rewrite, nacre_graph *from)
     int tensors = 0;
     *rewrite = (nc_rewrite){.from = from, .to = nacre_graph_create(context)};
     if (rewrite->to) rewrite->to->segments = from->segments;
+    if (rewrite->to) rewrite->to->precision = from->precision;
     rewrite->base = nacre_allocate(context, sizeof(int) * (size_t)from->node_count);
     if (!rewrite->base) return false;
     for (int i = 0; i < from->node_count; i++) {

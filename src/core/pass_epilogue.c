@@ -62,6 +62,7 @@ static bool fold_residual(nc_rewrite *rewrite, const nc_node *add, int side)
     nacre_tensor *residual = nc_mapped(rewrite, add->inputs[1 - side]);
     if (!product || !residual || (product->input_count > RESIDUAL && product->inputs[RESIDUAL])) return false;
     if (residual->node == product || !nacre_shape_equal(residual->shape, product->outputs[0].shape)) return false;
+    if (residual->dtype != add->outputs[0].dtype) return false;
     nacre_graph *to = rewrite->to;
     int words = nc_traits(product->op)->words;
     nc_node *folded = nc_new_node(to, product->op, OPERANDS, 1, words);
@@ -74,6 +75,7 @@ static bool fold_residual(nc_rewrite *rewrite, const nc_node *add, int side)
     memcpy(folded->attributes, product->attributes, sizeof(int64_t) * (size_t)words);
     folded->outputs[0] = product->outputs[0];
     folded->outputs[0].node = folded;
+    folded->outputs[0].dtype = residual->dtype; /* 16-bit factors, an f32 sum */
     const nacre_kernel *before = kernel_of(to, product);
     if (!before || kernel_of(to, folded) != before) return false;
     to->nodes[to->node_count++] = folded;

@@ -13,11 +13,13 @@
 
 static nacre_graph *run_passes(nacre_graph *graph)
 {
-    static nacre_graph *(*const passes[])(nacre_graph *) = {nc_pass_recompute, nc_pass_simplify, nc_pass_epilogue,
-                                                            nc_pass_simplify,  nc_pass_layout,   nc_pass_fuse};
+    static nacre_graph *(*const passes[])(nacre_graph *) = {nc_pass_recompute, nc_pass_simplify, nc_pass_precision,
+                                                            nc_pass_epilogue,  nc_pass_simplify, nc_pass_layout,
+                                                            nc_pass_fuse};
     nacre_graph *current = graph;
     for (size_t i = 0; i < sizeof passes / sizeof *passes && current; i++) {
         if (passes[i] == nc_pass_recompute && graph->segments == 0) continue;
+        if (passes[i] == nc_pass_precision && graph->precision == NACRE_F32) continue;
         nacre_graph *next = passes[i](current);
         if (current != graph) nacre_graph_destroy(current);
         current = next;

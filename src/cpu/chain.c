@@ -1,6 +1,7 @@
 /* cpu/chain.c - how a chain of element-wise operations walks over its operands. */
 #include "cpu/chain.h"
 
+#include "core/dtype.h"
 #include "cpu/share.h"
 
 #include <string.h>
@@ -92,6 +93,9 @@ static void gather_line(const nc_operand *operand, int64_t offset, int64_t strid
     } else if (stride == 1 && operand->dtype == NACRE_BOOL) {
         const uint8_t *truth = (const uint8_t *)operand->data + offset;
         for (int64_t i = 0; i < count; i++) values[i] = truth[i] != 0;
+    } else if (operand->dtype == NACRE_BF16) {
+        const uint16_t *halves = (const uint16_t *)operand->data + offset;
+        for (int64_t i = 0; i < count; i++) values[i] = nc_bf16_to_f32(halves[i * stride]);
     } else {
         for (int64_t i = 0; i < count; i++) values[i] = element(operand, offset + i * stride);
     }
@@ -153,9 +157,9 @@ void nc_program_make(nc_program *program, const nacre_chain *chain)
     }
 }
 
-static bool is_f32_or_bool(nacre_dtype dtype)
+static bool is_walkable(nacre_dtype dtype)
 {
-    return dtype == NACRE_F32 || dtype == NACRE_BOOL;
+    return dtype == NACRE_F32 || dtype == NACRE_BOOL || dtype == NACRE_BF16 || dtype == NACRE_F16;
 }
 
 const char *nc_chain_refusal(const nacre_chain *chain, const nacre_view *inputs, int input_count,
@@ -163,12 +167,12 @@ const char *nc_chain_refusal(const nacre_chain *chain, const nacre_view *inputs,
 {
     if (input_count > NC_CHAIN_MAX_OPERANDS) return "too many operands";
     for (int k = 0; k < chain->count; k++)
-        if (!is_f32_or_bool(chain->steps[k].dtype)) return "computes f32 only";
+        if (!is_walkable(chain->steps[k].dtype)) return "computes f32, bf16 and f16 only";
     for (int i = 0; i < input_count; i++) {
         if (inputs[i].shape.rank < 0) return "an operand is absent";
-        if (!is_f32_or_bool(inputs[i].dtype)) return "computes f32 only";
+        if (!is_walkable(inputs[i].dtype)) return "computes f32, bf16 and f16 only";
     }
-    return is_f32_or_bool(output->dtype) ? NULL : "computes f32 only";
+    return is_walkable(output->dtype) ? NULL : "computes f32, bf16 and f16 only";
 }
 
 void nc_chain_single(nacre_chain *chain, const nacre_op *op, const int64_t *attributes, const nacre_view *output,

@@ -310,10 +310,27 @@ static nacre_context *inner_context(const struct checker *checker, nacre_device 
     return nacre_context_create(&options);
 }
 
-/* Sums of random numbers of one size lose about as many bits as a random walk; 2^-20 leaves room for a few thousand. */
+/* Sums of random numbers of one size lose about as many bits as a random walk; 2^-20 leaves room for a few thousand.
+ * In 16 bits kernel and reference see the same rounded operands; where their sums lie close to the middle between two
+ * numbers, they round to neighbours. */
 static double forward_tolerance(nacre_dtype compute)
 {
-    return compute == NACRE_F64 ? 1e-12 : 0x1p-18;
+    switch (compute) {
+    case NACRE_F64: return 1e-12;
+    case NACRE_BF16: return 0x1p-7;
+    case NACRE_F16: return 0x1p-10;
+    default: return 0x1p-18;
+    }
+}
+
+static const char *forward_name(nacre_dtype compute)
+{
+    switch (compute) {
+    case NACRE_F64: return "forward f64";
+    case NACRE_BF16: return "forward bf16";
+    case NACRE_F16: return "forward f16";
+    default: return "forward f32";
+    }
 }
 
 static const char *why_refused(nacre_context *context, const test_case *test, const struct values *inputs,
@@ -326,7 +343,7 @@ static void check_kernel(struct checker *checker, const struct values *expected,
     nacre_context *context =
         inner_context(checker, kernel ? NACRE_DEVICE_CPU : NACRE_DEVICE_REFERENCE, 2, (nacre_allocator){0});
     if (!context) return;
-    nacre_check_line line = {.what = compute == NACRE_F64 ? "forward f64" : "forward f32",
+    nacre_check_line line = {.what = forward_name(compute),
                              .variant = kernel ? kernel->variant : "reference",
                              .tolerance = forward_tolerance(compute)};
     struct values got = {0};
@@ -384,26 +401,37 @@ static const char *why_refused(nacre_context *context, const test_case *test, co
     return reason;
 }
 
-static void check_forward(struct checker *checker)
+/* Every kernel in the types that go with an expectation: single and double precision share one. */
+static void check_forward(struct checker *checker, nacre_dtype compute)
 {
     const test_case *test = checker->test;
     nacre_context *context = inner_context(checker, NACRE_DEVICE_REFERENCE, 1, (nacre_allocator){0});
     if (!context) return;
     struct values expected = {0};
-    if (!draw_inputs(context, test, &expected) || !run_case(context, test, &expected, NACRE_F64)) {
+    if (!draw_inputs(context, test, &expected) || !run_case(context, test, &expected, compute)) {
         nacre_fail(checker->context, nacre_check(context), "case \"%s\" of %s: %s", test->text, test->op->name,
                    nacre_message(context));
         checker->failed = true;
     } else {
-        check_kernel(checker, &expected, NACRE_F32, NULL);
+        if (compute == NACRE_F64) check_kernel(checker, &expected, NACRE_F32, NULL);
         const nacre_kernel *kernel;
         for (int i = 0; (kernel = nacre_kernel_at(checker->context, test->op, i)); i++) {
-            check_kernel(checker, &expected, NACRE_F32, kernel);
-            check_kernel(checker, &expected, NACRE_F64, kernel);
+            if (compute == NACRE_F64) check_kernel(checker, &expected, NACRE_F32, kernel);
+            check_kernel(checker, &expected, compute, kernel);
         }
     }
     free_values(context, &expected);
     nacre_context_destroy(context);
+}
+
+/* Whether 16-bit numbers are worth asking about: some fast kernel, and an operation that reads them at all. */
+static bool has_half_kernels(const struct checker *checker)
+{
+    const test_case *test = checker->test;
+    if (!nacre_kernel_at(checker->context, test->op, 0)) return false;
+    for (int i = 0; i < test->count; i++)
+        if (test->present[i] && test->operands[i].dtype < 0) return true;
+    return false;
 }
 
 /* ---- gradient: against central differences in double ---- */
@@ -558,7 +586,11 @@ nacre_status nacre_op_check(nacre_context *context, const nacre_op *op, const ch
     if (!context || !op || !case_text) return NACRE_ERROR_ARGUMENT;
     if (read_case(context, op, case_text, &test)) return nacre_check(context);
     struct checker checker = {.context = context, .test = &test, .report = report, .user = user};
-    check_forward(&checker);
+    check_forward(&checker, NACRE_F64);
+    if (has_half_kernels(&checker)) {
+        check_forward(&checker, NACRE_BF16);
+        check_forward(&checker, NACRE_F16);
+    }
     if (!checker.failed) check_gradients(&checker);
     if (!checker.failed) check_allocations(&checker);
     return checker.failed ? nacre_check(context) : NACRE_OK;

@@ -31,6 +31,7 @@ static nacre_status take_batch(pass *run, const nacre_batch *batch)
                             .build = options->build,
                             .user = options->user,
                             .forward = true,
+                            .precision = options->precision,
                             .loss = nc_default_loss(&run->roles, options->loss)};
     if (nc_step_prepare(&run->step, run->context, &step, &run->roles, batch)) return nacre_check(run->context);
     nc_step_feed(&run->step, &run->roles, batch);

@@ -230,6 +230,7 @@ nacre_fit_options nacre_experiment_fit(const nacre_experiment *experiment)
                                .epochs = recipe->training.epochs,
                                .batch_size = recipe->training.batch_size,
                                .accumulate = recipe->training.accumulate,
+                               .precision = (nacre_dtype)nacre_dtype_from_name(recipe->training.precision),
                                .loss = recipe->training.loss,
                                .label_smoothing = recipe->training.label_smoothing,
                                .metrics = recipe->training.metrics,
@@ -282,19 +283,21 @@ static nacre_status test_best(nacre_context *context, nacre_experiment *experime
 {
     const nacre_recipe *recipe = experiment->recipe;
     nacre_network *network = experiment->network;
-    return nacre_evaluate(context,
-                          &(nacre_evaluate_options){.model = network->model,
-                                                    .build = nacre_network_build,
-                                                    .user = network,
-                                                    .dataset = experiment->test,
-                                                    .transforms = network->transforms,
-                                                    .batch_size = recipe->training.batch_size,
-                                                    .workers = (int)recipe->data.workers,
-                                                    .loss = recipe->training.loss,
-                                                    .metrics = recipe->training.metrics,
-                                                    .visit = nacre_gallery_visit,
-                                                    .visit_user = gallery},
-                          &result->test);
+    return nacre_evaluate(
+        context,
+        &(nacre_evaluate_options){.model = network->model,
+                                  .build = nacre_network_build,
+                                  .user = network,
+                                  .dataset = experiment->test,
+                                  .transforms = network->transforms,
+                                  .batch_size = recipe->training.batch_size,
+                                  .workers = (int)recipe->data.workers,
+                                  .precision = (nacre_dtype)nacre_dtype_from_name(recipe->training.precision),
+                                  .loss = recipe->training.loss,
+                                  .metrics = recipe->training.metrics,
+                                  .visit = nacre_gallery_visit,
+                                  .visit_user = gallery},
+        &result->test);
 }
 
 static nacre_status save_model(nacre_experiment *experiment, nacre_experiment_result *result)

@@ -141,6 +141,7 @@ static nc_step_options step_options(const fitting *fit)
                              .label_smoothing = fit->options.label_smoothing,
                              .recompute = fit->options.recompute,
                              .training = true,
+                             .precision = fit->options.precision,
                              .optimizer = accumulate ? NULL : &fit->options.optimizer};
 }
 
@@ -285,6 +286,7 @@ static nacre_status validate(fitting *fit, nacre_evaluation *validation)
                                                 .transforms = fit->options.transforms,
                                                 .batch_size = fit->options.batch_size,
                                                 .workers = fit->options.workers,
+                                                .precision = fit->options.precision,
                                                 .loss = fit->options.loss,
                                                 .metrics = fit->options.metrics},
                       what, validation);

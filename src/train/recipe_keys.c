@@ -118,6 +118,9 @@ const nc_recipe_key nc_recipe_keys[] = {
      .doc = "Of weights, order, random transforms and dropout"},
     {"training.device", NC_KEY_CHOICE, AT(training.device), "cpu", .choices = "cpu|reference",
      .doc = "Where it runs; reference: plain kernels, slow and obvious"},
+    {"training.precision", NC_KEY_CHOICE, AT(training.precision), "f32", .choices = "f32|bf16",
+     .doc = "What products, convolutions and what lies between them compute in; weights, sums, losses and updates are "
+            "f32 always"},
     {"training.threads", NC_KEY_WHOLE, AT(training.threads), "0", RANGE(0, 1024),
      .doc = "Compute threads; 0: one per core"},
     {"training.recompute", NC_KEY_BOOL, AT(training.recompute), "false",

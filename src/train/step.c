@@ -77,6 +77,7 @@ static nacre_status build(nc_step_graph *step, nacre_context *context, const nc_
         nacre_accumulate_gradients(nacre_mul(step->loss, count), options->model);
     }
     step->seed = nacre_seed(graph, false);
+    nacre_graph_set_precision(graph, options->precision);
     return nacre_check(context);
 }
 

@@ -30,9 +30,10 @@ typedef struct nc_step_options {
     void *user;
     const char *loss; /* a name, never NULL */
     double label_smoothing;
-    bool training;                    /* layers behave as in training */
-    bool forward;                     /* no gradients */
-    bool recompute;                   /* little of the forward part is kept for them */
+    bool training;  /* layers behave as in training */
+    bool forward;   /* no gradients */
+    bool recompute; /* little of the forward part is kept for them */
+    nacre_dtype precision;
     const nacre_optimizer *optimizer; /* NULL: gradients are accumulated only */
 } nc_step_options;
 

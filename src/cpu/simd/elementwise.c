@@ -6,6 +6,7 @@
 #include "cpu/chain.h"
 #include "cpu/elementwise.h"
 #include "cpu/share.h"
+#include "cpu/simd/half.h"
 #include "cpu/simd/math.h"
 
 #include <stdlib.h>
@@ -152,6 +153,10 @@ static const float *operand_tile(const run *r, int index, int64_t start, int64_t
     if (operand->kind == NC_OPERAND_DENSE && operand->dtype == NACRE_F32) return (const float *)operand->data + start;
     if (has_pattern(operand)) return r->patterns[index] + start % operand->period;
     float *values = scratch + (r->program.slot_count + index) * TILE;
+    if (operand->kind == NC_OPERAND_DENSE && nc_is_half(operand->dtype)) {
+        nc_widen(operand->dtype, (const uint16_t *)operand->data + start, count, values);
+        return values;
+    }
     nc_walk_gather(&r->walk, operand, start, count, values);
     return values;
 }
@@ -173,8 +178,11 @@ static void run_tile(const run *r, int64_t start, int64_t count, float *scratch)
         r->functions[k](y, x, count, r->attributes[k]);
     }
     if (r->y_dtype == NACRE_F32) return;
-    const float *truth = scratch + r->program.steps[last].slot * TILE;
-    for (int64_t i = 0; i < count; i++) ((uint8_t *)r->y)[start + i] = truth[i] != 0;
+    const float *result = scratch + r->program.steps[last].slot * TILE;
+    if (nc_is_half(r->y_dtype))
+        nc_narrow(r->y_dtype, result, count, (uint16_t *)r->y + start);
+    else
+        for (int64_t i = 0; i < count; i++) ((uint8_t *)r->y)[start + i] = result[i] != 0;
 }
 
 static void run_part(void *user, int64_t index, int thread)
@@ -251,7 +259,7 @@ static const char *refuse(const nacre_node_info *info)
     const nacre_kernel nc_isa(nc_elementwise_kernel_##name) = {                                                        \
         .op = #name,                                                                                                   \
         .variant = "tiled_" NC_ISA_NAME,                                                                               \
-        .flags = NACRE_KERNEL_IN_PLACE | NACRE_KERNEL_ANY_LAYOUT,                                                      \
+        .flags = NACRE_KERNEL_IN_PLACE | NACRE_KERNEL_ANY_LAYOUT | NACRE_KERNEL_MIXED,                                 \
         .can = refuse,                                                                                                 \
         .workspace = workspace,                                                                                        \
         .run = run_call,                                                                                               \

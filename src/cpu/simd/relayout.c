@@ -5,7 +5,7 @@
  * or some other axis is, and squares of those two axes are transposed in registers. */
 #include "cpu/chain.h"
 #include "cpu/share.h"
-#include "cpu/simd/simd.h"
+#include "cpu/simd/half.h"
 
 #ifdef NACRE_STRESS
 enum { GRAIN = 1 << 6 };
@@ -15,14 +15,32 @@ enum { GRAIN = 1 << 14 }; /* elements worth a task */
 
 typedef struct permutation {
     nc_walk walk; /* of the result, the source is operand 0 */
-    const float *source;
-    float *target;
+    const void *source;
+    void *target;
+    bool half;       /* elements of two bytes, not four */
     int contiguous;  /* the axis that is contiguous in the source, -1: none */
     int64_t strip;   /* elements of that axis that a task takes, or lines of the innermost axis */
     int64_t strips;  /* that cover the axis */
     int64_t inner;   /* elements of the result from one index of the axis to the next */
     int64_t outside; /* positions of all axes but those two */
 } permutation;
+
+/* The first `count` elements of two bytes, their bits on lanes of four. */
+static nc_vec load_halves(const uint16_t *p, int64_t count)
+{
+    uint16_t some[NC_LANES] = {0};
+    if (count < NC_LANES) p = memcpy(some, p, (size_t)count * sizeof *p);
+    return (nc_vec) __builtin_convertvector(*(const nc_halves_any *)p, nc_vecu);
+}
+
+static void store_halves(uint16_t *p, nc_vec v, int64_t count)
+{
+    const nc_halves bits = __builtin_convertvector((nc_vecu)v, nc_halves);
+    if (count == NC_LANES)
+        *(nc_halves_any *)p = bits;
+    else
+        memcpy(p, &bits, (size_t)count * sizeof *p);
+}
 
 static void transpose_square(const float *source, int64_t source_row, float *target, int64_t target_row, int64_t rows,
                              int64_t columns)
@@ -35,6 +53,19 @@ static void transpose_square(const float *source, int64_t source_row, float *tar
     NC_UNROLL
     for (int i = 0; i < NC_LANES; i++)
         if (i < columns) nc_store_some(target + i * target_row, square[i], rows);
+}
+
+static void transpose_square_of_halves(const uint16_t *source, int64_t source_row, uint16_t *target, int64_t target_row,
+                                       int64_t rows, int64_t columns)
+{
+    nc_vec square[NC_LANES];
+    NC_UNROLL
+    for (int i = 0; i < NC_LANES; i++)
+        square[i] = i < rows ? load_halves(source + i * source_row, columns) : (nc_vec){0};
+    nc_transpose(square);
+    NC_UNROLL
+    for (int i = 0; i < NC_LANES; i++)
+        if (i < columns) store_halves(target + i * target_row, square[i], rows);
 }
 
 /* Positions of the axes but the innermost one and the contiguous one: offsets in source and target. */
@@ -63,24 +94,42 @@ static void transpose_strip(void *user, int64_t index, int thread)
     int64_t source, target;
     find_outside(p, index / p->strips, &source, &target);
     for (int64_t j = first; j < nc_least(first + p->strip, columns); j += NC_LANES)
-        for (int64_t i = 0; i < rows; i += NC_LANES)
-            transpose_square(p->source + source + i * row + j, row, p->target + target + j * p->inner + i, p->inner,
-                             nc_least(rows - i, NC_LANES), nc_least(columns - j, NC_LANES));
+        for (int64_t i = 0; i < rows; i += NC_LANES) {
+            const int64_t from = source + i * row + j, to = target + j * p->inner + i;
+            const int64_t high = nc_least(rows - i, NC_LANES), wide = nc_least(columns - j, NC_LANES);
+            if (p->half)
+                transpose_square_of_halves((const uint16_t *)p->source + from, row, (uint16_t *)p->target + to,
+                                           p->inner, high, wide);
+            else
+                transpose_square((const float *)p->source + from, row, (float *)p->target + to, p->inner, high, wide);
+        }
 }
 
 static void gather_strip(void *user, int64_t index, int thread)
 {
     (void)thread;
     const permutation *p = user;
-    const int64_t start = index * p->strip, count = nc_least(p->walk.count - start, p->strip);
-    nc_walk_gather(&p->walk, &p->walk.operands[0], start, count, p->target + start);
+    const nc_operand *source = &p->walk.operands[0];
+    const int64_t end = nc_least(p->walk.count, (index + 1) * p->strip);
+    int64_t start = index * p->strip;
+    if (!p->half) {
+        nc_walk_gather(&p->walk, source, start, end - start, (float *)p->target + start);
+        return;
+    }
+    float values[16 * NC_LANES]; /* every number of 16 bits is one of 32 */
+    const int64_t room = sizeof values / sizeof *values;
+    for (; start < end; start += room) {
+        const int64_t count = nc_least(room, end - start);
+        nc_walk_gather(&p->walk, source, start, count, values);
+        nc_narrow(source->dtype, values, count, (uint16_t *)p->target + start);
+    }
 }
 
 static void permute(const nacre_view *from, const nacre_view *to, nacre_team *team)
 {
-    permutation p = {.source = from->data, .target = to->data, .contiguous = -1};
+    permutation p = {.source = from->data, .target = to->data, .contiguous = -1, .half = nc_is_half(from->dtype)};
     nc_walk_make(&p.walk, from, 1, to);
-    p.walk.operands[0].dtype = NACRE_F32; /* any type of four bytes moves like a float */
+    if (!p.half) p.walk.operands[0].dtype = NACRE_F32; /* any type of four bytes moves like a float */
     const int last = p.walk.rank - 1;
     for (int axis = 0; axis < last; axis++)
         if (p.walk.operands[0].strides[axis] == 1) p.contiguous = axis;
@@ -101,7 +150,8 @@ static void permute(const nacre_view *from, const nacre_view *to, nacre_team *te
 
 static const char *refuse(const nacre_node_info *info)
 {
-    return nacre_dtype_size(info->inputs[0].dtype) == sizeof(float) ? NULL : "moves elements of four bytes only";
+    const size_t size = nacre_dtype_size(info->inputs[0].dtype);
+    return size == sizeof(float) || size == sizeof(uint16_t) ? NULL : "moves elements of two and four bytes only";
 }
 
 static void run_relayout(const nacre_call *call)

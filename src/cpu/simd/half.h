@@ -1,0 +1,79 @@
+/* cpu/simd/half.h - numbers of 16 bits to vectors of float and back, rounding to nearest even. */
+#ifndef NC_CPU_HALF_H
+#define NC_CPU_HALF_H
+
+#include "core/dtype.h"
+#include "cpu/simd/simd.h"
+
+typedef uint16_t nc_halves __attribute__((vector_size(NC_VECTOR_BYTES / 2)));
+typedef uint16_t nc_halves_any __attribute__((vector_size(NC_VECTOR_BYTES / 2), aligned(2), may_alias));
+
+NC_ALWAYS_INLINE nc_vec nc_load_bf16(const uint16_t *p)
+{
+    const nc_halves bits = *(const nc_halves_any *)p;
+    return (nc_vec)(__builtin_convertvector(bits, nc_vecu) << 16);
+}
+
+NC_ALWAYS_INLINE void nc_store_bf16(uint16_t *p, nc_vec v)
+{
+    const nc_vecu bits = (nc_vecu)v;
+    const nc_vecu rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+    const nc_vecu kept = (nc_vecu)nc_selecti(nc_equal(v, v), (nc_veci)rounded, (nc_veci)(bits >> 16 | 64u)); /* NaN */
+    *(nc_halves_any *)p = __builtin_convertvector(kept, nc_halves);
+}
+
+NC_ALWAYS_INLINE nc_vec nc_load_f16(const uint16_t *p)
+{
+#if defined(NC_ISA_avx512)
+    return (nc_vec)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+#elif defined(NC_ISA_avx2)
+    return (nc_vec)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+#else
+    nc_vec v;
+    for (int i = 0; i < NC_LANES; i++) v[i] = nc_f16_to_f32(p[i]);
+    return v;
+#endif
+}
+
+NC_ALWAYS_INLINE void nc_store_f16(uint16_t *p, nc_vec v)
+{
+#if defined(NC_ISA_avx512)
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT));
+#elif defined(NC_ISA_avx2)
+    _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));
+#else
+    for (int i = 0; i < NC_LANES; i++) p[i] = nc_f32_to_f16(v[i]);
+#endif
+}
+
+/* Whether elements have 16 bits. */
+NC_ALWAYS_INLINE int nc_is_half(nacre_dtype dtype)
+{
+    return dtype == NACRE_BF16 || dtype == NACRE_F16;
+}
+
+static inline void nc_widen(nacre_dtype dtype, const uint16_t *from, int64_t count, float *to)
+{
+    int64_t i = 0;
+    if (dtype == NACRE_BF16) {
+        for (; i + NC_LANES <= count; i += NC_LANES) nc_store(to + i, nc_load_bf16(from + i));
+        for (; i < count; i++) to[i] = nc_bf16_to_f32(from[i]);
+    } else {
+        for (; i + NC_LANES <= count; i += NC_LANES) nc_store(to + i, nc_load_f16(from + i));
+        for (; i < count; i++) to[i] = nc_f16_to_f32(from[i]);
+    }
+}
+
+static inline void nc_narrow(nacre_dtype dtype, const float *from, int64_t count, uint16_t *to)
+{
+    int64_t i = 0;
+    if (dtype == NACRE_BF16) {
+        for (; i + NC_LANES <= count; i += NC_LANES) nc_store_bf16(to + i, nc_load(from + i));
+        for (; i < count; i++) to[i] = nc_f32_to_bf16(from[i]);
+    } else {
+        for (; i + NC_LANES <= count; i += NC_LANES) nc_store_f16(to + i, nc_load(from + i));
+        for (; i < count; i++) to[i] = nc_f32_to_f16(from[i]);
+    }
+}
+
+#endif
