@@ -1,0 +1,203 @@
+/* Mixed precision: which nodes compute in 16 bits, what stays f32, and that the numbers are those of rounded factors.
+ */
+#include "test.h"
+
+#include <nacre/backend.h>
+#include <nacre/nacre.h>
+
+#include <string.h>
+
+enum { ROWS = 8, WIDTH = 48, CLASSES = 5 };
+
+typedef struct small_net {
+    nacre_graph *graph;
+    nacre_tensor *x, *w1, *w2, *logits, *loss, *grads[2];
+} small_net;
+
+/* loss = cross_entropy(w2 (x + relu(w1 x))): a residual, a product that the loss reads, a gradient of each weight. */
+static small_net build(nacre_context *ctx)
+{
+    small_net net = {.graph = nacre_graph_create(ctx)};
+    net.x = nacre_input(net.graph, "x", NACRE_F32, NACRE_SHAPE(ROWS, WIDTH));
+    net.w1 = nacre_input(net.graph, "w1", NACRE_F32, NACRE_SHAPE(WIDTH, WIDTH));
+    net.w2 = nacre_input(net.graph, "w2", NACRE_F32, NACRE_SHAPE(CLASSES, WIDTH));
+    nacre_tensor *target = nacre_input(net.graph, "target", NACRE_I64, NACRE_SHAPE(ROWS));
+    nacre_tensor *h = nacre_relu(nacre_matmul(net.x, net.w1, false, true));
+    net.logits = nacre_matmul(nacre_add(net.x, h), net.w2, false, true);
+    net.loss = nacre_loss("cross_entropy", net.logits, target, 0);
+    nacre_gradients(net.loss, (nacre_tensor *[]){net.w1, net.w2}, 2, net.grads);
+    nacre_output(net.logits);
+    nacre_output(net.loss);
+    for (int i = 0; i < 2; i++) nacre_output(net.grads[i]);
+    return net;
+}
+
+static float x[ROWS * WIDTH], w1[WIDTH * WIDTH], w2[CLASSES * WIDTH];
+static int64_t target[ROWS];
+
+static void fill(float *values, int count, uint32_t seed)
+{
+    for (int i = 0; i < count; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        values[i] = ((float)(seed >> 8) / (float)(1 << 24) - 0.5f) * 0.5f;
+    }
+}
+
+static void feed(const small_net *net)
+{
+    fill(x, ROWS * WIDTH, 1);
+    fill(w1, WIDTH * WIDTH, 2);
+    fill(w2, CLASSES * WIDTH, 3);
+    for (int i = 0; i < ROWS; i++) target[i] = i % CLASSES;
+    nacre_feed(net->x, x);
+    nacre_feed(net->w1, w1);
+    nacre_feed(net->w2, w2);
+    nacre_feed(nacre_graph_input(net->graph, "target"), target);
+}
+
+typedef struct outcome {
+    float logits[ROWS * CLASSES], w1[WIDTH * WIDTH], w2[CLASSES * WIDTH];
+    double loss;
+} outcome;
+
+static outcome run(nacre_device device, nacre_dtype precision)
+{
+    outcome result = {.loss = NAN};
+    nacre_context *ctx = nacre_context_create(&(nacre_context_options){.device = device, .threads = 1});
+    small_net net = build(ctx);
+    feed(&net);
+    NC_CHECK(nacre_graph_set_precision(net.graph, precision) == NACRE_OK);
+    NC_CHECK(nacre_graph_precision(net.graph) == precision);
+    NC_CHECK(nacre_run(net.graph) == NACRE_OK);
+    result.loss = nacre_read_scalar(net.loss);
+    NC_CHECK(nacre_read(net.logits, result.logits, sizeof result.logits) == NACRE_OK);
+    NC_CHECK(nacre_read(net.grads[0], result.w1, sizeof result.w1) == NACRE_OK);
+    NC_CHECK(nacre_read(net.grads[1], result.w2, sizeof result.w2) == NACRE_OK);
+    nacre_graph_destroy(net.graph);
+    nacre_context_destroy(ctx);
+    return result;
+}
+
+/* Largest difference relative to the largest value. */
+static double apart(const float *a, const float *b, int count)
+{
+    double worst = 0, largest = 0;
+    for (int i = 0; i < count; i++) {
+        worst = fmax(worst, fabs((double)a[i] - (double)b[i]));
+        largest = fmax(largest, fabs((double)b[i]));
+    }
+    return worst / largest;
+}
+
+static void check_close(const outcome *got, const outcome *expected, double tolerance)
+{
+    NC_CHECK_NEAR(got->loss, expected->loss, tolerance * expected->loss);
+    NC_CHECK(apart(got->logits, expected->logits, ROWS * CLASSES) <= tolerance);
+    NC_CHECK(apart(got->w1, expected->w1, WIDTH * WIDTH) <= tolerance);
+    NC_CHECK(apart(got->w2, expected->w2, CLASSES * WIDTH) <= tolerance);
+}
+
+/* Near to f32 but not equal to it, and on the fast device what it is on the reference. A chain of three roundings of
+ * 2^-9 (bf16) or 2^-12 (f16) each; fast kernels skip some of them. */
+static void numbers_are_those_of_rounded_factors(void)
+{
+    const struct {
+        nacre_dtype dtype;
+        double tolerance;
+    } types[] = {{NACRE_BF16, 2e-2}, {NACRE_F16, 2e-3}};
+    const outcome exact = run(NACRE_DEVICE_REFERENCE, NACRE_F32);
+    for (int i = 0; i < 2; i++) {
+        const outcome reference = run(NACRE_DEVICE_REFERENCE, types[i].dtype);
+        const outcome fast = run(NACRE_DEVICE_CPU, types[i].dtype);
+        check_close(&reference, &exact, types[i].tolerance);
+        check_close(&fast, &exact, types[i].tolerance);
+        NC_CHECK(apart(reference.logits, exact.logits, ROWS * CLASSES) > types[i].tolerance / 200);
+        NC_CHECK(apart(fast.w1, exact.w1, WIDTH * WIDTH) > 0);
+    }
+}
+
+struct seen {
+    char signatures[8192];
+    int reference;
+};
+
+static void note(void *user, const nacre_plan_step *step)
+{
+    struct seen *seen = user;
+    const size_t used = strlen(seen->signatures);
+    snprintf(seen->signatures + used, sizeof seen->signatures - used, "%s: %s\n", step->op, step->signature);
+    seen->reference += !strcmp(step->variant, "reference");
+}
+
+static void classes_of_operations(void)
+{
+    nacre_context *ctx = nacre_context_create(&(nacre_context_options){.device = NACRE_DEVICE_REFERENCE});
+    small_net net = build(ctx);
+    struct seen seen = {0};
+    nacre_graph_set_precision(net.graph, NACRE_BF16);
+    NC_CHECK(nacre_plan_visit(net.graph, note, &seen) == NACRE_OK);
+    /* products take 16-bit factors; what relu reads is 16 bits, what only the loss or the caller reads is f32 */
+    NC_CHECK_CONTAINS(seen.signatures, "matmul: bf16[8,48] bf16[48,48] -> bf16[8,48] transpose_b=true");
+    NC_CHECK_CONTAINS(seen.signatures, "matmul: bf16[8,48] bf16[5,48] -> f32[8,5] transpose_b=true");
+    NC_CHECK_CONTAINS(seen.signatures, "relu: bf16[8,48] -> bf16[8,48]");
+    /* f32 plus 16 bits is f32; losses are f32 */
+    NC_CHECK_CONTAINS(seen.signatures, "add: f32[8,48] f32[8,48] -> f32[8,48]");
+    NC_CHECK_CONTAINS(seen.signatures, "cross_entropy: f32[8,5] i64[8] -> f32[8]");
+    /* gradients of weights are f32 sums of 16-bit products */
+    NC_CHECK_CONTAINS(seen.signatures, "matmul: bf16[8,5] bf16[8,48] -> f32[5,48] transpose_a=true");
+    /* forward and backward share the rounded weight */
+    const char *first = strstr(seen.signatures, "cast: f32[5,48] -> bf16[5,48]");
+    NC_CHECK(first && !strstr(first + 1, "cast: f32[5,48] -> bf16[5,48]"));
+    nacre_graph_destroy(net.graph);
+    nacre_context_destroy(ctx);
+}
+
+/* A weight that is changed between two products is rounded again. */
+static void a_changed_weight_is_rounded_again(void)
+{
+    nacre_context *ctx = nacre_context_create(NULL);
+    nacre_model *model = nacre_model_create(ctx);
+    nacre_graph *g = nacre_graph_create(ctx);
+    nacre_tensor *a = nacre_input(g, "a", NACRE_F32, NACRE_SHAPE(1, 1));
+    int slot = nacre_model_add(model, NACRE_ENTRY_PARAMETER, "w", NACRE_F32, NACRE_SHAPE(1, 1));
+    *(float *)nacre_model_write(model, slot) = 3;
+    nacre_tensor *w = nacre_model_tensor(g, model, slot);
+    nacre_tensor *before = nacre_matmul(a, w, false, false);
+    nacre_assign(w, nacre_add(w, a));
+    nacre_tensor *after = nacre_matmul(a, w, false, false);
+    nacre_output(before);
+    nacre_output(after);
+    nacre_graph_set_precision(g, NACRE_BF16);
+    const float two = 2;
+    nacre_feed(a, &two);
+    NC_CHECK(nacre_run(g) == NACRE_OK);
+    NC_CHECK(nacre_read_scalar(before) == 6);
+    NC_CHECK(nacre_read_scalar(after) == 10);
+    nacre_graph_destroy(g);
+    nacre_model_destroy(model);
+    nacre_context_destroy(ctx);
+}
+
+static void other_types_are_refused(void)
+{
+    nacre_context *ctx = nacre_context_create(NULL);
+    nacre_graph *g = nacre_graph_create(ctx);
+    NC_CHECK(nacre_graph_set_precision(g, NACRE_I8) == NACRE_ERROR_UNSUPPORTED);
+    NC_CHECK_CONTAINS(nacre_message(ctx), "f32, bf16 or f16, not in i8");
+    nacre_clear(ctx);
+    NC_CHECK(nacre_graph_set_precision(g, NACRE_F16) == NACRE_OK);
+    nacre_graph_reset(g);
+    NC_CHECK(nacre_graph_precision(g) == NACRE_F32);
+    NC_CHECK(nacre_graph_set_precision(NULL, NACRE_F16) == NACRE_ERROR_ARGUMENT);
+    nacre_graph_destroy(g);
+    nacre_context_destroy(ctx);
+}
+
+int main(void)
+{
+    NC_RUN(numbers_are_those_of_rounded_factors);
+    NC_RUN(classes_of_operations);
+    NC_RUN(a_changed_weight_is_rounded_again);
+    NC_RUN(other_types_are_refused);
+    return nc_report();
+}
