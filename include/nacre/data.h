@@ -331,6 +331,14 @@ NACRE_API nacre_status nacre_transforms_apply(const nacre_transforms *transforms
 NACRE_API nacre_status nacre_transforms_field(const nacre_transforms *transforms, const nacre_dataset *dataset,
                                               const nacre_field *field, nacre_field *result);
 
+/* One operation of randaugment and trivialaugment on a picture of bytes [channels, height, width], as torchvision's
+ * functions of these names do it on tensors (nearest pixel, zero outside, results cut to whole numbers). `magnitude` is
+ * what they take: for ShearX and ShearY the tangent; TranslateX, TranslateY pixels; Rotate degrees; Brightness, Color,
+ * Contrast, Sharpness 0 for no change, -1 for nothing left; Posterize bits to keep; Solarize the least value to invert;
+ * Identity, AutoContrast, Equalize ignore it. `target` is not `source`. */
+NACRE_API nacre_status nacre_augment(nacre_context *context, const char *operation, double magnitude, int channels,
+                                     int height, int width, const uint8_t *source, uint8_t *target);
+
 /* What there is, for help texts and checks. */
 typedef struct nacre_transform_info {
     const char *name, *doc;
@@ -347,9 +355,14 @@ typedef struct nacre_loader_options {
     int prefetch;   /* batches prepared ahead; 0: two per worker */
     bool shuffle;   /* a fresh order each epoch, by (seed, epoch) */
     bool drop_last; /* leave out a last batch that is not full */
-    bool training;  /* random transforms draw */
+    bool training;  /* random transforms draw, batches are mixed */
     uint64_t seed;
     const nacre_transforms *transforms; /* NULL: none. Must live as long as the loader and stay as it is */
+    /* Batches are mixed with themselves, each sample with the one before it, by one share drawn from Beta(alpha, alpha)
+     * for the batch: mixup averages the inputs (Zhang et al. 2018), cutmix puts a rectangle of one picture into the
+     * other (Yun et al. 2019). Where both are given, each batch gets one of them with equal chance. 0: neither. Drawn
+     * from (seed, epoch, batch) alone. Needs labels. */
+    double mixup, cutmix;
 } nacre_loader_options;
 
 /* Dense values of `count` samples: data is dtype[count, shape...], 64-byte aligned. */
@@ -367,6 +380,9 @@ typedef struct nacre_batch {
     int field_count;
     nacre_batch_field fields[NACRE_MAX_FIELDS];
     const int64_t *indices; /* of the samples in the dataset */
+    const float *shares;    /* [count, classes]: how much of each class a mixed sample is; NULL: nothing is mixed. The
+                               field of labels holds each sample's own */
+    int classes;            /* of `shares` */
 } nacre_batch;
 
 typedef struct nacre_loader nacre_loader;

@@ -132,6 +132,14 @@ NACRE_API nacre_tensor *nacre_embedding(nacre_scope scope, nacre_tensor *ids, in
                                         const nacre_embedding_options *options);
 /* Zeroes each element with probability p and scales the others by 1 / (1 - p), in training only. */
 NACRE_API nacre_tensor *nacre_dropout(nacre_scope scope, nacre_tensor *x, double p);
+/* The same with one draw for each channel of each sample: x [N, C, ...] with any number of axes behind, what others
+ * call Dropout1d, 2d and 3d (Tompson et al. 2015). */
+NACRE_API nacre_tensor *nacre_channel_dropout(nacre_scope scope, nacre_tensor *x, double p);
+/* The same with one draw for each sample of x [N, ...]: around a residual branch, stochastic depth (Huang et al. 2016).
+ */
+NACRE_API nacre_tensor *nacre_drop_path(nacre_scope scope, nacre_tensor *x, double p);
+/* The probability of block 0 .. blocks - 1 by the linear rule: from 0 in the first to `last` in the last. */
+NACRE_API double nacre_drop_path_rate(double last, int64_t block, int64_t blocks);
 /* In training mean + exp(log_variance / 2) times fresh standard normal numbers, so that gradients reach both; else the
  * mean (Kingma and Welling 2013). */
 NACRE_API nacre_tensor *nacre_draw_latent(nacre_scope scope, nacre_tensor *mean, nacre_tensor *log_variance);
@@ -187,7 +195,9 @@ typedef struct nacre_cross_entropy_options {
     int64_t ignore_index;
 } nacre_cross_entropy_options;
 /* logits [N, C, ...], target class ids [N, ...]: the (weighted) mean over counted positions, as
- * torch.nn.functional.cross_entropy. */
+ * torch.nn.functional.cross_entropy. As there, the target may also be a distribution over the classes, of the logits'
+ * type and shape: then the loss is the mean over positions of -sum of weight[c] target[c] log p[c], smoothing mixes the
+ * target with the even distribution, and `ignore` is refused. */
 NACRE_API nacre_tensor *nacre_cross_entropy(nacre_tensor *logits, nacre_tensor *target,
                                             const nacre_cross_entropy_options *options);
 NACRE_API nacre_tensor *nacre_mse_loss(nacre_tensor *prediction, nacre_tensor *target);

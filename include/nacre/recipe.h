@@ -67,7 +67,7 @@ typedef struct nacre_recipe {
     } schedule;
     struct {
         int64_t epochs, batch_size, accumulate, seed, threads, checkpoint_every;
-        double clip_norm, label_smoothing;
+        double clip_norm, label_smoothing, mixup, cutmix;
         bool recompute;
         struct {
             int64_t patience, start_from_epoch;

@@ -254,6 +254,7 @@ typedef struct nacre_fit_options {
     int64_t accumulate;         /* samples per update, a multiple of batch_size; 0: batch_size */
     const char *loss;           /* as in nacre_evaluate_options */
     double label_smoothing;
+    double mixup, cutmix; /* as in nacre_loader_options; metrics of training count each sample's own label */
     bool recompute; /* as nacre_graph_recompute with NACRE_RECOMPUTE_AUTO: less memory, more time, the same bits */
     nacre_dtype precision;      /* of steps and validation: nacre_graph_set_precision */
     const char *const *metrics; /* the first decides what is best, else the loss */

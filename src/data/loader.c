@@ -5,6 +5,7 @@
  * the content of batches depend neither on the number of workers nor on their pace, and every buffer is used again.
  */
 #include "data/dataset.h"
+#include "data/mix.h"
 
 #include <nacre/random.h>
 
@@ -20,6 +21,7 @@ typedef struct slot {
     slot_state state;
     nacre_batch batch;
     void *data[NACRE_MAX_FIELDS]; /* room for batch_size samples each */
+    float *shares;                /* room for [batch_size, classes], where batches are mixed */
     nacre_status status;          /* of filling; a failure is told when the caller gets here */
     char message[512];
 } slot;
@@ -30,6 +32,7 @@ typedef struct worker {
     nacre_context *context; /* a fork, so that failures stay apart until their batch is due */
     nacre_sample sample;
     nacre_work work[2];
+    void *mixed; /* room for one sample, where batches are mixed */
     pthread_t thread;
     bool running;
 } worker;
@@ -110,6 +113,8 @@ static void fill(nacre_loader *loader, worker *self, int64_t number, slot *targe
     for (int64_t i = 0; target->status == NACRE_OK && i < batch->count; i++)
         target->status = fill_sample(loader, self, batch->indices[i], i, target);
     for (int f = 0; f < batch->field_count; f++) batch->fields[f].shape.dims[0] = batch->count;
+    if (target->status == NACRE_OK && target->shares)
+        nc_mix(&loader->options, loader->epoch, batch, target->data, target->shares, self->mixed);
     if (target->status != NACRE_OK) {
         snprintf(target->message, sizeof target->message, "%s", nacre_message(self->context));
         nacre_clear(self->context);
@@ -194,7 +199,24 @@ static nacre_status make_slot(nacre_loader *loader, slot *target)
         if (!target->data[f]) return NACRE_ERROR_MEMORY;
         batch->fields[f] = (nacre_batch_field){field->name, field->role, field->dtype, shape, target->data[f]};
     }
-    return NACRE_OK;
+    if (!nc_mixes(&loader->options)) return NACRE_OK;
+    batch->classes = nacre_dataset_classes(loader->dataset);
+    size_t shares = (size_t)loader->options.batch_size * (size_t)batch->classes;
+    target->shares = nacre_allocate_aligned(loader->context, shares * sizeof *target->shares);
+    batch->shares = target->shares;
+    return target->shares ? NACRE_OK : NACRE_ERROR_MEMORY;
+}
+
+/* Bytes of the largest field of a sample. */
+static size_t largest_value(const nacre_loader *loader)
+{
+    size_t largest = 0;
+    for (int f = 0; f < nacre_dataset_field_count(loader->dataset); f++) {
+        const nacre_field *field = &loader->fields[f];
+        size_t size = (size_t)nacre_shape_count(field->shape) * nacre_dtype_size(field->dtype);
+        if (size > largest) largest = size;
+    }
+    return largest;
 }
 
 static nacre_status make_workers(nacre_loader *loader)
@@ -209,6 +231,9 @@ static nacre_status make_workers(nacre_loader *loader)
         if (!self->context)
             return nacre_fail(loader->context, NACRE_ERROR_MEMORY, "out of memory for a loader's worker");
         self->sample.context = self->context;
+        if (!nc_mixes(&loader->options)) continue;
+        self->mixed = nacre_allocate_aligned(loader->context, largest_value(loader));
+        if (!self->mixed) return NACRE_ERROR_MEMORY;
     }
     for (int i = 0; i < threads; i++) {
         worker *self = &loader->workers[i];
@@ -243,6 +268,9 @@ static nacre_status set_up(nacre_loader *loader)
 {
     nacre_status status = check_options(loader);
     if (status == NACRE_OK) status = describe_fields(loader);
+    if (status == NACRE_OK && nc_mixes(&loader->options))
+        status = nc_mix_check(loader->context, loader->dataset, loader->fields,
+                              nacre_dataset_field_count(loader->dataset), &loader->options);
     if (status != NACRE_OK) return status;
     loader->order =
         nacre_allocate(loader->context, (size_t)nacre_dataset_count(loader->dataset) * sizeof *loader->order);
@@ -280,13 +308,16 @@ void nacre_loader_destroy(nacre_loader *loader)
     for (int i = 0; loader->workers && i < loader->worker_count; i++) {
         worker *self = &loader->workers[i];
         if (self->running) pthread_join(self->thread, NULL);
+        nacre_release_aligned(context, self->mixed);
         if (!self->context) continue;
         nacre_sample_release(&self->sample);
         for (int w = 0; w < 2; w++) nacre_release(self->context, self->work[w].block);
         nacre_context_destroy(self->context);
     }
-    for (int i = 0; loader->slots && i < loader->slot_count; i++)
+    for (int i = 0; loader->slots && i < loader->slot_count; i++) {
         for (int f = 0; f < NACRE_MAX_FIELDS; f++) nacre_release_aligned(context, loader->slots[i].data[f]);
+        nacre_release_aligned(context, loader->slots[i].shares);
+    }
     pthread_cond_destroy(&loader->slot_ready);
     pthread_cond_destroy(&loader->work_changed);
     pthread_mutex_destroy(&loader->lock);

@@ -57,8 +57,12 @@ static float *reserve_result(const nc_transform_call *call, nacre_shape shape)
     return reserve(call->context, call->spare, (size_t)nacre_shape_count(shape) * sizeof(float));
 }
 
-/* The value as floats of its own that may be changed in place; NULL when there is no memory. */
-static float *own_floats(const nc_transform_call *call)
+void *nc_reserve_spare(const nc_transform_call *call, size_t size)
+{
+    return reserve(call->context, call->spare, size);
+}
+
+float *nc_own_floats(const nc_transform_call *call)
 {
     nacre_value *value = call->value;
     if (value->dtype == NACRE_F32 && value->data == value->room.block) return value->room.block;
@@ -72,7 +76,7 @@ static float *own_floats(const nc_transform_call *call)
 /* The value as floats to read. */
 static const float *as_floats(const nc_transform_call *call)
 {
-    return call->value->dtype == NACRE_F32 ? call->value->data : own_floats(call);
+    return call->value->dtype == NACRE_F32 ? call->value->data : nc_own_floats(call);
 }
 
 /* Numbers belong to a channel (images: the first axis) or to a column (features: the last). */
@@ -88,7 +92,7 @@ static int64_t group_of(nacre_role role, nacre_shape shape, int64_t index)
     return role == NACRE_ROLE_IMAGE ? index / (nacre_shape_count(shape) / groups) : index % groups;
 }
 
-static nacre_status become_float(nacre_context *context, const nc_step *step, int classes, nacre_field *field)
+nacre_status nc_become_float(nacre_context *context, const nc_step *step, int classes, nacre_field *field)
 {
     (void)context;
     (void)step;
@@ -101,7 +105,7 @@ static nacre_status become_float(nacre_context *context, const nc_step *step, in
 
 static nacre_status apply_scale(const nc_transform_call *call)
 {
-    float *data = own_floats(call), factor = (float)nc_argument_value(call->step, 0);
+    float *data = nc_own_floats(call), factor = (float)nc_argument_value(call->step, 0);
     if (!data) return NACRE_ERROR_MEMORY;
     int64_t count = nacre_shape_count(call->value->shape);
     for (int64_t i = 0; i < count; i++) data[i] *= factor;
@@ -118,13 +122,13 @@ static nacre_status check_groups(nacre_context *context, const nc_step *step, in
                               step->transform->name, step->transform->parameters[p].name, count, field->name,
                               (long long)groups, field->role == NACRE_ROLE_IMAGE ? "channels" : "columns");
     }
-    return become_float(context, step, classes, field);
+    return nc_become_float(context, step, classes, field);
 }
 
 static nacre_status apply_normalise(const nc_transform_call *call)
 {
     enum { MEAN, STD };
-    float *data = own_floats(call);
+    float *data = nc_own_floats(call);
     if (!data) return NACRE_ERROR_MEMORY;
     nacre_shape shape = call->value->shape;
     int64_t count = nacre_shape_count(shape), run = 1;
@@ -140,7 +144,7 @@ static nacre_status apply_normalise(const nc_transform_call *call)
 
 static nacre_status apply_fill(const nc_transform_call *call)
 {
-    float *data = own_floats(call);
+    float *data = nc_own_floats(call);
     if (!data) return NACRE_ERROR_MEMORY;
     nacre_shape shape = call->value->shape;
     int64_t count = nacre_shape_count(shape);
@@ -158,7 +162,7 @@ static nacre_status apply_before_fit(const nc_transform_call *call)
 
 static nacre_status apply_noise(const nc_transform_call *call)
 {
-    float *data = own_floats(call), deviation = (float)nc_argument_value(call->step, 0);
+    float *data = nc_own_floats(call), deviation = (float)nc_argument_value(call->step, 0);
     if (!data) return NACRE_ERROR_MEMORY;
     int64_t count = nacre_shape_count(call->value->shape);
     for (int64_t i = 0; call->random && i < count; i += 2) {
@@ -186,7 +190,7 @@ static nacre_status set_size(nacre_context *context, const nc_step *step, int cl
 {
     field->shape.dims[1] = whole(step, 0);
     field->shape.dims[2] = whole(step, 1);
-    return become_float(context, step, classes, field);
+    return nc_become_float(context, step, classes, field);
 }
 
 static nacre_status resample_to(const nc_transform_call *call, int64_t height, int64_t width, bool antialias)
@@ -209,7 +213,7 @@ static nacre_status apply_resize(const nc_transform_call *call)
 {
     size from = size_of(call->value->shape);
     int height = whole(call->step, 0), width = whole(call->step, 1);
-    if (from.height == height && from.width == width) return own_floats(call) ? NACRE_OK : NACRE_ERROR_MEMORY;
+    if (from.height == height && from.width == width) return nc_own_floats(call) ? NACRE_OK : NACRE_ERROR_MEMORY;
     return resample_to(call, height, width, whole(call->step, 2));
 }
 
@@ -301,7 +305,7 @@ static bool happens(const nc_transform_call *call)
 
 static nacre_status apply_horizontal_flip(const nc_transform_call *call)
 {
-    float *data = own_floats(call);
+    float *data = nc_own_floats(call);
     if (!data) return NACRE_ERROR_MEMORY;
     if (!happens(call)) return NACRE_OK;
     size image = size_of(call->value->shape);
@@ -316,7 +320,7 @@ static nacre_status apply_horizontal_flip(const nc_transform_call *call)
 
 static nacre_status apply_vertical_flip(const nc_transform_call *call)
 {
-    float *data = own_floats(call);
+    float *data = nc_own_floats(call);
     if (!data) return NACRE_ERROR_MEMORY;
     if (!happens(call)) return NACRE_OK;
     size image = size_of(call->value->shape);
@@ -350,7 +354,7 @@ static nacre_status apply_affine(const nc_transform_call *call)
     enum { ROTATE, SHEAR, SCALE, TRANSLATE };
     const float degree = 0.017453292519943295f;
     size image = size_of(call->value->shape);
-    if (!call->random) return own_floats(call) ? NACRE_OK : NACRE_ERROR_MEMORY;
+    if (!call->random) return nc_own_floats(call) ? NACRE_OK : NACRE_ERROR_MEMORY;
     float drawn[5]; /* in [-1, 1) */
     for (int i = 0; i < 5; i++) drawn[i] = nacre_random_uniform(call->random, -1, 1);
     float angle = drawn[0] * (float)nc_argument_value(call->step, ROTATE) * degree;
@@ -381,7 +385,7 @@ static nacre_status apply_affine(const nc_transform_call *call)
  */
 static nacre_status apply_jitter(const nc_transform_call *call)
 {
-    float *data = own_floats(call);
+    float *data = nc_own_floats(call);
     if (!data) return NACRE_ERROR_MEMORY;
     if (!call->random) return NACRE_OK;
     float brightness = 1 + nacre_random_uniform(call->random, -1, 1) * (float)nc_argument_value(call->step, 0);
@@ -397,12 +401,12 @@ static nacre_status apply_jitter(const nc_transform_call *call)
 static nacre_status set_grey(nacre_context *context, const nc_step *step, int classes, nacre_field *field)
 {
     field->shape.dims[0] = 1;
-    return become_float(context, step, classes, field);
+    return nc_become_float(context, step, classes, field);
 }
 
 static nacre_status apply_grayscale(const nc_transform_call *call)
 {
-    float *red = own_floats(call);
+    float *red = nc_own_floats(call);
     if (!red) return NACRE_ERROR_MEMORY;
     size image = size_of(call->value->shape);
     int64_t plane = image.height * image.width;
@@ -416,13 +420,13 @@ static nacre_status apply_grayscale(const nc_transform_call *call)
 static nacre_status set_colour(nacre_context *context, const nc_step *step, int classes, nacre_field *field)
 {
     field->shape.dims[0] = 3;
-    return become_float(context, step, classes, field);
+    return nc_become_float(context, step, classes, field);
 }
 
 static nacre_status apply_rgb(const nc_transform_call *call)
 {
     size image = size_of(call->value->shape);
-    if (image.channels == 3) return own_floats(call) ? NACRE_OK : NACRE_ERROR_MEMORY;
+    if (image.channels == 3) return nc_own_floats(call) ? NACRE_OK : NACRE_ERROR_MEMORY;
     const float *grey = as_floats(call);
     nacre_shape shape = NACRE_SHAPE(3, image.height, image.width);
     float *result = grey ? reserve_result(call, shape) : NULL;
@@ -437,13 +441,13 @@ static nacre_status set_flat(nacre_context *context, const nc_step *step, int cl
 {
     field->shape = NACRE_SHAPE(nacre_shape_count(field->shape));
     field->role = NACRE_ROLE_FEATURES;
-    return become_float(context, step, classes, field);
+    return nc_become_float(context, step, classes, field);
 }
 
 static nacre_status apply_flatten(const nc_transform_call *call)
 {
     call->value->shape = NACRE_SHAPE(nacre_shape_count(call->value->shape));
-    return own_floats(call) ? NACRE_OK : NACRE_ERROR_MEMORY;
+    return nc_own_floats(call) ? NACRE_OK : NACRE_ERROR_MEMORY;
 }
 
 /* ---- labels ---- */
@@ -461,7 +465,7 @@ static nacre_status set_one_hot(nacre_context *context, const nc_step *step, int
                           "one_hot: the number of classes is not known; say one_hot(10)");
     field->role = NACRE_ROLE_TARGET;
     field->shape = NACRE_SHAPE(class_count(step, classes));
-    return become_float(context, step, classes, field);
+    return nc_become_float(context, step, classes, field);
 }
 
 static nacre_status apply_one_hot(const nc_transform_call *call)
@@ -498,12 +502,14 @@ const nc_transform nc_transforms[] = {
      {{"factor", NC_NUMBER, NC_REQUIRED, -1e30, 1e30}},
      NUMBERS,
      false,
-     become_float,
+     false,
+     nc_become_float,
      apply_scale},
     {"normalise",
      "(x - mean) / std, one number for all or one per channel or column",
      {{"mean", NC_LIST, NC_REQUIRED, -1e30, 1e30}, {"std", NC_LIST, 1, 1e-30, 1e30}},
      NUMBERS,
+     false,
      false,
      check_groups,
      apply_normalise},
@@ -512,12 +518,14 @@ const nc_transform nc_transforms[] = {
      {{0}},
      NUMBERS,
      false,
-     become_float,
+     false,
+     nc_become_float,
      apply_before_fit},
     {"fill",
      "puts a number where a value is missing, one for all or one per channel or column",
      {{"value", NC_LIST, NC_REQUIRED, -1e30, 1e30}},
      NUMBERS,
+     false,
      false,
      check_groups,
      apply_fill},
@@ -526,21 +534,24 @@ const nc_transform nc_transforms[] = {
      {{0}},
      NUMBERS,
      false,
-     become_float,
+     false,
+     nc_become_float,
      apply_before_fit},
     {"resize",
      "bilinear; antialias=0 reads two neighbours per axis also when shrinking",
      {HEIGHT_AND_WIDTH, {"antialias", NC_INTEGER, 1, 0, 1}},
      IMAGES,
      false,
+     false,
      set_size,
      apply_resize},
-    {"center_crop", "the middle of the image", {HEIGHT_AND_WIDTH}, IMAGES, false, set_crop, apply_crop},
+    {"center_crop", "the middle of the image", {HEIGHT_AND_WIDTH}, IMAGES, false, false, set_crop, apply_crop},
     {"random_crop",
      "a window anywhere, also reaching `padding` pixels of zeros beyond the edges; else the middle",
      {HEIGHT_AND_WIDTH, {"padding", NC_INTEGER, 0, 0, MAX_SIDE}},
      IMAGES,
      true,
+     false,
      set_crop,
      apply_crop},
     {"random_resized_crop",
@@ -548,6 +559,7 @@ const nc_transform nc_transforms[] = {
      {HEIGHT_AND_WIDTH, {"least_area", NC_NUMBER, 0.08, 0.001, 1}},
      IMAGES,
      true,
+     false,
      set_size,
      apply_random_resized_crop},
     {"horizontal_flip",
@@ -555,14 +567,16 @@ const nc_transform nc_transforms[] = {
      {PROBABILITY},
      IMAGES,
      true,
-     become_float,
+     false,
+     nc_become_float,
      apply_horizontal_flip},
     {"vertical_flip",
      "top and bottom exchanged with a probability",
      {PROBABILITY},
      IMAGES,
      true,
-     become_float,
+     false,
+     nc_become_float,
      apply_vertical_flip},
     {"affine",
      "turned and sheared by up to so many degrees, scaled by 1 - scale to 1 + scale, shifted by up to a share of the "
@@ -573,29 +587,65 @@ const nc_transform nc_transforms[] = {
       {"translate", NC_NUMBER, 0, 0, 1}},
      IMAGES,
      true,
-     become_float,
+     false,
+     nc_become_float,
      apply_affine},
     {"jitter",
      "brightness and contrast multiplied by 1 - x to 1 + x each",
      {{"brightness", NC_NUMBER, 0, 0, 1}, {"contrast", NC_NUMBER, 0, 0, 1}},
      IMAGES,
      true,
-     become_float,
+     false,
+     nc_become_float,
      apply_jitter},
+    {"randaugment",
+     "so many of 14 operations drawn at random, each with this magnitude of so many (Cubuk et al. 2019); on values 0 "
+     "to "
+     "255",
+     {{"operations", NC_INTEGER, 2, 0, 100},
+      {"magnitude", NC_INTEGER, 9, 0, 1000},
+      {"magnitudes", NC_INTEGER, 31, 2, 1001}},
+     IMAGES,
+     true,
+     true,
+     nc_set_randaugment,
+     nc_apply_randaugment},
+    {"trivialaugment",
+     "one of 14 operations with a magnitude drawn at random (Mueller and Hutter 2021, wide); on values 0 to 255",
+     {{"magnitudes", NC_INTEGER, 31, 2, 1001}},
+     IMAGES,
+     true,
+     true,
+     nc_become_float,
+     nc_apply_trivialaugment},
+    {"random_erasing",
+     "a rectangle of a share of the area replaced by a value, or by normal noise (Zhong et al. 2020)",
+     {PROBABILITY,
+      {"least_area", NC_NUMBER, 0.02, 0.0001, 1},
+      {"most_area", NC_NUMBER, 0.33, 0.0001, 1},
+      {"value", NC_NUMBER, 0, -1e30, 1e30},
+      {"noise", NC_INTEGER, 0, 0, 1}},
+     IMAGES,
+     true,
+     false,
+     nc_become_float,
+     nc_apply_random_erasing},
     {"noise",
      "normal noise of a standard deviation",
      {{"std", NC_NUMBER, NC_REQUIRED, 0, 1e30}},
      NUMBERS,
      true,
-     become_float,
+     false,
+     nc_become_float,
      apply_noise},
-    {"grayscale", "one channel, 0.299 R + 0.587 G + 0.114 B", {{0}}, IMAGES, false, set_grey, apply_grayscale},
-    {"rgb", "three channels", {{0}}, IMAGES, false, set_colour, apply_rgb},
-    {"flatten", "an image as a row of features", {{0}}, IMAGES, false, set_flat, apply_flatten},
+    {"grayscale", "one channel, 0.299 R + 0.587 G + 0.114 B", {{0}}, IMAGES, false, false, set_grey, apply_grayscale},
+    {"rgb", "three channels", {{0}}, IMAGES, false, false, set_colour, apply_rgb},
+    {"flatten", "an image as a row of features", {{0}}, IMAGES, false, false, set_flat, apply_flatten},
     {"one_hot",
      "labels as 1 among zeros; 0: as many classes as the dataset has",
      {{"classes", NC_INTEGER, 0, 0, 65536}},
      LABELS,
+     false,
      false,
      set_one_hot,
      apply_one_hot},

@@ -342,10 +342,22 @@ static nacre_status change_field(nacre_context *context, const nc_step *step, in
     return step->transform->field(context, step, classes, field);
 }
 
+/* Operations on bytes make nonsense of numbers that are bytes no longer. */
+static nacre_status check_order(const nacre_transforms *list, int index)
+{
+    for (int i = 0; i < index && list->steps[index].transform->bytes; i++)
+        if (!list->steps[i].transform->random && touches(&list->steps[i], NACRE_ROLE_FEATURES))
+            return nacre_fail(list->context, NACRE_ERROR_ARGUMENT,
+                              "transforms: %s works on values 0 to 255; put it before %s",
+                              list->steps[index].transform->name, list->steps[i].transform->name);
+    return NACRE_OK;
+}
+
 /* A step that nothing of the dataset passes is a mistake; but labels may be absent, when predicting. */
 static nacre_status check_use(const nacre_transforms *list, const nacre_dataset *dataset, int index)
 {
     const nc_step *step = &list->steps[index];
+    if (check_order(list, index)) return nacre_check(list->context);
     if (touches(step, NACRE_ROLE_LABEL)) return NACRE_OK;
     for (int f = 0; f < nacre_dataset_field_count(dataset); f++) {
         nacre_field field = *nacre_dataset_field(dataset, f);

@@ -5,7 +5,7 @@
 #include <nacre/data.h>
 #include <nacre/random.h>
 
-enum { NC_MAX_PARAMETERS = 4 };
+enum { NC_MAX_PARAMETERS = 5 };
 
 typedef enum nc_parameter_kind { NC_NUMBER, NC_INTEGER, NC_LIST } nc_parameter_kind;
 
@@ -45,10 +45,28 @@ typedef struct nc_transform {
     nc_parameter parameters[NC_MAX_PARAMETERS];
     unsigned roles; /* bits 1 << nacre_role */
     bool random;
+    bool bytes; /* works on values 0 to 255 only: before scale and normalise */
     nacre_status (*field)(nacre_context *context, const nc_step *step, int classes,
                           nacre_field *field); /* NULL: same */
     nacre_status (*apply)(const nc_transform_call *call);
 } nc_transform;
+
+/* ---- for the functions behind `apply` ---- */
+
+/* The value as floats of its own that may be changed in place; NULL when there is no memory. */
+float *nc_own_floats(const nc_transform_call *call);
+/* Scratch beside the value, until the next exchange; NULL when there is no memory. */
+void *nc_reserve_spare(const nc_transform_call *call, size_t size);
+/* A `field` for steps that only make numbers floats. */
+nacre_status nc_become_float(nacre_context *context, const nc_step *step, int classes, nacre_field *field);
+
+/* augment.c */
+nacre_status nc_set_randaugment(nacre_context *context, const nc_step *step, int classes, nacre_field *field);
+nacre_status nc_apply_randaugment(const nc_transform_call *call);
+nacre_status nc_apply_trivialaugment(const nc_transform_call *call);
+nacre_status nc_apply_random_erasing(const nc_transform_call *call);
+
+/* ---- the list ---- */
 
 extern const nc_transform nc_transforms[];
 extern const int nc_transform_count;

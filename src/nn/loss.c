@@ -26,10 +26,40 @@ static nacre_tensor *difference(const char *loss, nacre_tensor *prediction, nacr
     return nacre_sub(prediction, target);
 }
 
+/* Weights [C] for logits [N, C, ...]. */
+static nacre_tensor *per_class(nacre_tensor *weight, nacre_tensor *logits)
+{
+    nacre_shape shape = {.rank = nacre_tensor_rank(logits)};
+    for (int i = 0; i < shape.rank; i++) shape.dims[i] = i == 1 ? nacre_tensor_dim(logits, 1) : 1;
+    return nacre_reshape(weight, shape);
+}
+
+/* The target is a distribution. */
+static nacre_tensor *soft_cross_entropy(nacre_tensor *logits, nacre_tensor *target, nacre_cross_entropy_options chosen)
+{
+    int64_t classes = nacre_tensor_dim(logits, 1), positions = classes ? nacre_tensor_count(logits) / classes : 0;
+    double smoothing = chosen.label_smoothing;
+    if (chosen.ignore) {
+        nacre_fail(nacre_graph_context(nacre_tensor_graph(logits)), NACRE_ERROR_ARGUMENT,
+                   "cross_entropy: a distribution as target has no class to ignore");
+        return NULL;
+    }
+    if (!difference("cross_entropy", logits, target)) return NULL;
+    if (smoothing != 0) {
+        nacre_tensor *kept = nacre_mul(target, like(target, 1 - smoothing));
+        target = nacre_add(kept, like(target, smoothing / (double)classes));
+    }
+    if (chosen.weight) target = nacre_mul(target, per_class(chosen.weight, logits));
+    nacre_tensor *each = nacre_mul(target, nacre_log_softmax(logits, 1));
+    return nacre_mul(nacre_sum(each, NULL), like(logits, positions ? -1 / (double)positions : 0));
+}
+
 nacre_tensor *nacre_cross_entropy(nacre_tensor *logits, nacre_tensor *target,
                                   const nacre_cross_entropy_options *options)
 {
     nacre_cross_entropy_options chosen = options ? *options : (nacre_cross_entropy_options){0};
+    if (logits && target && nacre_dtype_is_float(nacre_tensor_dtype(target)))
+        return soft_cross_entropy(logits, target, chosen);
     nacre_tensor *losses = nacre_cross_entropy_with(logits, target, chosen.weight, chosen.label_smoothing,
                                                     chosen.ignore ? chosen.ignore_index : INT64_MIN);
     if (!chosen.weight && !chosen.ignore) return mean(losses);

@@ -275,6 +275,16 @@ static nacre_tensor *build_dropout(nacre_scope scope, nacre_tensor *const *input
     return nacre_dropout(scope, inputs[0], nacre_unword(words[0]));
 }
 
+static nacre_tensor *build_channel_dropout(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    return nacre_channel_dropout(scope, inputs[0], nacre_unword(words[0]));
+}
+
+static nacre_tensor *build_drop_path(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    return nacre_drop_path(scope, inputs[0], nacre_unword(words[0]));
+}
+
 /* ---- the table ---- */
 
 static const nacre_layer LAYERS[] = {
@@ -367,6 +377,18 @@ static const nacre_layer LAYERS[] = {
      false,
      {NUMBER("p", 0.5, "probability of zero")},
      build_dropout},
+    {"channel_dropout",
+     "Dropout of whole channels of [N, C, ...] (Tompson et al. 2015).",
+     "x",
+     false,
+     {NUMBER("p", 0.5, "probability of zero")},
+     build_channel_dropout},
+    {"drop_path",
+     "Dropout of whole samples, for a residual branch: stochastic depth (Huang et al. 2016).",
+     "x",
+     false,
+     {NUMBER("p", 0.5, "probability of zero")},
+     build_drop_path},
     {"draw",
      "In training: a normal number of this mean and logarithm of the variance for each element; else the mean (Kingma "
      "and Welling 2013).",

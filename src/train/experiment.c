@@ -233,6 +233,8 @@ nacre_fit_options nacre_experiment_fit(const nacre_experiment *experiment)
                                .precision = (nacre_dtype)nacre_dtype_from_name(recipe->training.precision),
                                .loss = recipe->training.loss,
                                .label_smoothing = recipe->training.label_smoothing,
+                               .mixup = recipe->training.mixup,
+                               .cutmix = recipe->training.cutmix,
                                .metrics = recipe->training.metrics,
                                .patience = recipe->training.early_stopping.patience,
                                .min_delta = recipe->training.early_stopping.min_delta,

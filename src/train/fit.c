@@ -430,7 +430,9 @@ static nacre_status begin(fitting *fit)
                                     .drop_last = options->drop_last,
                                     .training = true,
                                     .seed = options->seed,
-                                    .transforms = options->transforms};
+                                    .transforms = options->transforms,
+                                    .mixup = options->mixup,
+                                    .cutmix = options->cutmix};
     fit->loader = nacre_loader_create(options->train, &loading);
     if (!fit->loader || nc_find_roles(fit->context, fit->loader, &fit->roles)) return nacre_check(fit->context);
     int64_t batches = nacre_loader_batches(fit->loader), per_update = options->accumulate / options->batch_size;

@@ -112,6 +112,11 @@ const nc_recipe_key nc_recipe_keys[] = {
      .choices = "cross_entropy|mse|l1|huber|bce_with_logits", .doc = "What training makes small"},
     {"training.label_smoothing", NC_KEY_NUMBER, AT(training.label_smoothing), "0", RANGE(0, BELOW_ONE),
      .doc = "Of cross_entropy: share of the target spread evenly over the classes"},
+    {"training.mixup", NC_KEY_NUMBER, AT(training.mixup), "0", RANGE(0, 1000),
+     .doc = "Average each sample with another, by a share from Beta(x, x): 0.2 to 1 is usual; 0: not"},
+    {"training.cutmix", NC_KEY_NUMBER, AT(training.cutmix), "0", RANGE(0, 1000),
+     .doc = "Paste a rectangle of another picture into each, of a share from Beta(x, x): 1 is usual; 0: not. With "
+            "mixup, one of both for each batch"},
     {"training.metrics", NC_KEY_TEXTS, AT(training.metrics), "[accuracy]", .choices = NACRE_METRIC_TABLE(OR) "topK",
      .doc = "What is measured besides the loss; the first one decides which epoch was best"},
     {"training.seed", NC_KEY_WHOLE, AT(training.seed), "0", RANGE(0, LARGEST_SEED),

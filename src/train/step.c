@@ -45,7 +45,12 @@ static nacre_tensor *loss_of(nacre_context *context, nc_step_graph *step, const 
         nacre_fail(context, NACRE_ERROR_ARGUMENT, "the data has no labels or targets to train or evaluate with");
         return NULL;
     }
-    return nacre_loss(options->loss, step->outputs, step->target, options->label_smoothing);
+    if (step->shares && strcmp(options->loss, "cross_entropy") != 0) {
+        nacre_fail(context, NACRE_ERROR_ARGUMENT, "mixed batches need the loss cross_entropy, not %s", options->loss);
+        return NULL;
+    }
+    return nacre_loss(options->loss, step->outputs, step->shares ? step->shares : step->target,
+                      options->label_smoothing);
 }
 
 static nacre_status build(nc_step_graph *step, nacre_context *context, const nc_step_options *options,
@@ -61,6 +66,9 @@ static nacre_status build(nc_step_graph *step, nacre_context *context, const nc_
         const nacre_batch_field *field = &batch->fields[roles->target];
         step->target = nacre_input(graph, field->name, field->dtype, field->shape);
     }
+    step->shares = NULL;
+    if (batch->shares)
+        step->shares = nacre_input(graph, "shares", NACRE_F32, NACRE_SHAPE(batch->count, batch->classes));
     nacre_scope scope = nacre_root(graph, options->model, options->training);
     step->outputs = options->build(options->user, scope, step->inputs, roles->input_count);
     nacre_graph_set_path(graph, "loss");
@@ -97,6 +105,7 @@ void nc_step_feed(nc_step_graph *step, const nc_roles *roles, const nacre_batch 
 {
     for (int i = 0; i < roles->input_count; i++) nacre_feed(step->inputs[i], batch->fields[roles->inputs[i]].data);
     if (step->target) nacre_feed(step->target, batch->fields[roles->target].data);
+    if (step->shares) nacre_feed(step->shares, batch->shares);
 }
 
 void nc_step_release(nc_step_graph *step)

@@ -19,6 +19,7 @@ typedef struct nc_step_graph {
     nacre_graph *graph;
     int64_t count; /* 0: not built */
     nacre_tensor *inputs[NACRE_MAX_FIELDS], *target, *outputs, *loss;
+    nacre_tensor *shares;     /* mixed batches: instead of the target */
     nacre_step_inputs update; /* learning_rate NULL: there is none */
     nacre_tensor *seed;
 } nc_step_graph;

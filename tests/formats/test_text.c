@@ -193,6 +193,8 @@ static void every_layer_can_be_called(void)
                                         "lstm(x, 5, layers=2, bidirectional=true, dropout=0.1)",
                                         "gru(x, 5, bias=false)",
                                         "dropout(x, 0.5)",
+                                        "channel_dropout(x, 0.5)",
+                                        "drop_path(x, 0.5)",
                                         "max_pool(picture, 2)",
                                         "avg_pool(picture, 2, stride=1)",
                                         "adaptive_avg_pool(picture, 1)",

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the golden values beside this file: what PyTorch computes, for the C tests to agree with.
 
-    python3 -m venv venv && venv/bin/pip install torch numpy
+    python3 -m venv venv && venv/bin/pip install torch torchvision numpy
     venv/bin/python tests/golden/make_golden.py [FILE ...]        all files, or those named: ops_conv train_mlp ...
 
 PyTorch is needed to make the files and by nothing else: they are committed, and the tests read only them.
@@ -15,7 +15,7 @@ import sys
 
 import torch
 
-from maker import operations, parts, training, zoo  # noqa: F401: they register their files
+from maker import augment, operations, parts, training, zoo  # noqa: F401: they register their files
 from maker.store import FILES, write
 
 
