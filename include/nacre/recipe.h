@@ -83,6 +83,11 @@ typedef struct nacre_recipe {
         bool report, csv, tensorboard, histograms;
         int64_t log_every, keep_every, keep_best;
     } output;
+    struct {
+        const char *method; /* "asha", "random", "grid" */
+        int64_t trials, seed, min_epochs, reduction;
+        const nacre_setting *ranges; /* keys and their ranges, as nacre_tune reads them */
+    } tune;
     const nacre_setting *target; /* figures that the test part must reach: accuracy 0.92 */
 
     struct nacre_recipe_state *state;
@@ -97,12 +102,19 @@ NACRE_API nacre_recipe *nacre_recipe_parse(nacre_context *context, const char *t
                                            const char *const *settings);
 NACRE_API void nacre_recipe_destroy(nacre_recipe *recipe); /* NULL is fine */
 
+/* A recipe of its own with further overrides, all checked together at last; NULL: none. Relative paths become absolute
+ * ones, so that it can be written to any folder. */
+NACRE_API nacre_recipe *nacre_recipe_copy(const nacre_recipe *recipe, const char *const *settings);
+
 /* One more override, "training.epochs=3". On failure the recipe stays as it was. */
 NACRE_API nacre_status nacre_recipe_set(nacre_recipe *recipe, const char *setting);
 
 /* Appends the recipe as YAML that reads back to the same values: every key that was given, and with `complete` also
  * the defaults, so that the text stands for itself in a saved model. Paths are printed as they were given. */
 NACRE_API nacre_status nacre_recipe_print(const nacre_recipe *recipe, bool complete, nacre_buffer *text);
+
+/* Writes it as nacre_recipe_print does, without defaults. */
+NACRE_API nacre_status nacre_recipe_save(const nacre_recipe *recipe, const char *path);
 
 /* Records a failure about a key that only its user could find, in the recipe's own manner:
  * "recipes/x.yaml:12: 'training.loss': ..." (the file alone where the key was not given). */

@@ -30,12 +30,13 @@ extern "C" {
  * All pointers are borrowed for the call. The palette can be told apart by colour-blind readers; SVG follows the
  * reader's light or dark scheme, PNG is light. */
 typedef struct nacre_series {
-    const char *name;   /* in the legend; NULL: not there */
-    const double *x;    /* NULL: 0, 1, 2, ... */
-    const double *y;    /* NaN and infinities leave gaps, and so does what a logarithmic axis cannot show */
-    int64_t count;      /* long series are thinned to what the pixels can show, extremes kept */
-    bool dashed, faint; /* faint: raw values behind their smoothed curve */
-    int color;          /* 1..8 of the palette; 0: the position of the series */
+    const char *name;    /* in the legend; NULL: not there */
+    const double *x;     /* NULL: 0, 1, 2, ... */
+    const double *error; /* LINES: half the length of a bar through each point, mean +- deviation; NULL: none */
+    const double *y;     /* NaN and infinities leave gaps, and so does what a logarithmic axis cannot show */
+    int64_t count;       /* long series are thinned to what the pixels can show, extremes kept */
+    bool dashed, faint;  /* faint: raw values behind their smoothed curve */
+    int color;           /* 1..8 of the palette; 0: the position of the series */
 } nacre_series;
 
 typedef struct nacre_axis {
@@ -44,9 +45,17 @@ typedef struct nacre_axis {
     bool whole;       /* ticks at whole numbers only: epochs, steps */
     bool percent;     /* 0.25 reads 25 % */
     double low, high; /* both 0: from the data. What lies outside is drawn at the edge */
+    /* PARALLEL: values are 0, 1, 2, ... and these are what they are called; NULL: numbers. */
+    const char *const *names;
+    int name_count;
 } nacre_axis;
 
-typedef enum nacre_figure_kind { NACRE_FIGURE_LINES, NACRE_FIGURE_BARS, NACRE_FIGURE_HEAT } nacre_figure_kind;
+typedef enum nacre_figure_kind {
+    NACRE_FIGURE_LINES,
+    NACRE_FIGURE_BARS,
+    NACRE_FIGURE_HEAT,
+    NACRE_FIGURE_PARALLEL
+} nacre_figure_kind;
 
 typedef struct nacre_figure {
     nacre_figure_kind kind;
@@ -69,6 +78,11 @@ typedef struct nacre_figure {
     /* Values are counts, rows true classes, columns predicted ones: each cell is shaded by its share of the row,
      * right ones in one colour, mistakes in another and so that the rare ones can be seen. */
     bool confusion;
+
+    /* PARALLEL: each row is a line across `columns` upright axes, at values[row * columns + column] of each; NaN breaks
+     * it. `weights` (one per row, 0 to 1; NULL: alike) is how much a line stands out; 1 has a colour of its own. */
+    const nacre_axis *axes;
+    const double *weights;
 } nacre_figure;
 
 /* Appends one <svg> element. `embedded` leaves out the style sheet, which the report has once for all figures. */

@@ -1,11 +1,8 @@
 /* cli/train.c */
+#include "recipe.h"
 #include "watch.h"
 
 #include <nacre/select.h>
-
-#include <string.h>
-
-enum { MAX_SETTINGS = 64 };
 
 /* ---- words before and after ---- */
 
@@ -170,39 +167,17 @@ static int cross_validate(nc_call *call, const nacre_recipe *recipe)
 
 /* ---- the command ---- */
 
-/* The recipe may say where to compute; then everything, the recipe too, belongs to another context. */
-static nacre_recipe *open_recipe(nc_call *call, const char *const *settings)
-{
-    nacre_recipe *recipe = nacre_recipe_load(call->context, call->arguments[0], settings);
-    if (!recipe) return NULL;
-    bool reference = !strcmp(recipe->training.device, "reference");
-    int64_t threads = recipe->training.threads;
-    if (!reference && threads == 0) return recipe;
-    nacre_recipe_destroy(recipe);
-    if (nc_renew_context(call, reference ? "reference" : "cpu", threads) != NC_EXIT_DONE) return NULL;
-    return nacre_recipe_load(call->context, call->arguments[0], settings);
-}
-
 static int run(nc_call *call)
 {
-    const char *settings[MAX_SETTINGS + 3] = {0}, *setting;
-    char seed[64], folds[64];
-    int count = 0, position = 0;
-    while ((setting = nc_next(call, "set", &position))) {
-        if (count == MAX_SETTINGS) return nc_usage_error(call, "more than %d --set", MAX_SETTINGS);
-        settings[count++] = setting;
-    }
-    if (nc_is_given(call, "seed")) {
-        snprintf(seed, sizeof seed, "training.seed=%lld", (long long)nc_integer(call, "seed"));
-        settings[count++] = seed;
-    }
+    char folds[64] = "";
+    const char *more[] = {NULL, NULL};
+    int code;
     if (nc_is_given(call, "folds")) {
         snprintf(folds, sizeof folds, "validation.folds=%lld", (long long)nc_integer(call, "folds"));
-        settings[count++] = folds;
+        more[0] = folds;
     }
-    nacre_recipe *recipe = open_recipe(call, settings);
+    nacre_recipe *recipe = nc_open_recipe(call, call->arguments[0], more, &code);
     nacre_experiment experiment;
-    int code = NC_EXIT_FAILED;
     if (recipe && recipe->validation.folds > 0) {
         code = cross_validate(call, recipe);
     } else if (recipe && nacre_experiment_open(call->context, recipe, nc_data_folder(call), nc_text(call, "output"),
@@ -215,8 +190,7 @@ static int run(nc_call *call)
 }
 
 static const nc_option OPTIONS[] = {
-    {"set", 's', NC_TEXT, "KEY=VALUE", NULL, NULL, true,
-     "Give a key of the recipe another value, e.g. training.epochs=3; 'nacre help --recipe' explains the keys."},
+    NC_SET_OPTION,
     {"output", 'o', NC_FOLDER, "DIR", NULL, NULL, false,
      "The folder for model, checkpoints, log and report. Without it the recipe's, else runs/NAME."},
     {"resume", 'r', NC_FLAG, NULL, NULL, NULL, false, "Go on from the last checkpoint in the output folder."},

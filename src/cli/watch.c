@@ -87,8 +87,9 @@ static void show_within(nc_watch *watch, nacre_progress_state *state, const nacr
     state->unit = watch->unit;
     state->epoch = watch->index;
     state->epochs = watch->total;
-    state->step += (event->epoch - 1) * event->batches;
-    state->steps = event->epochs * event->batches;
+    int64_t to = watch->to ? watch->to : event->epochs;
+    state->step += (event->epoch - 1 - watch->from) * event->batches;
+    state->steps = (to - watch->from) * event->batches;
     state->samples += watch->samples;
     if (event->kind == NACRE_FIT_EPOCH) watch->samples = state->samples;
     nacre_progress_update(watch->call->progress, state);

@@ -19,6 +19,7 @@ typedef struct nc_watch {
     const char *unit;     /* NULL: the epochs of one run; "fold", "trial": runs that follow each other, of which each is
                              one step of the bar */
     int64_t index, total; /* of the run, from 1 */
+    int64_t from, to;     /* the epochs of the run, (from, to]; both 0: all */
     int64_t samples;      /* of the epochs that the run has done */
     struct sigaction before[2];
 } nc_watch;

@@ -14,11 +14,11 @@ enum {
     LINES_HEIGHT = 290
 };
 
-/* Legend entries of one figure; heat maps have none. */
+/* Legend entries of one figure; only curves and bars have any. */
 static int named_series(const nacre_figure *figure)
 {
     int named = 0;
-    if (figure->kind == NACRE_FIGURE_HEAT) return 0;
+    if (figure->kind == NACRE_FIGURE_HEAT || figure->kind == NACRE_FIGURE_PARALLEL) return 0;
     for (int i = 0; i < figure->series_count; i++) named += figure->series[i].name != NULL;
     return named;
 }
@@ -94,7 +94,8 @@ nc_size nc_figure_size(const nacre_figure *figure)
     int width = figure_width(figure);
     double height = figure->height;
     if (height == 0) {
-        double inner = figure->kind == NACRE_FIGURE_LINES  ? fmax(LINES_HEIGHT - MARGIN - head_height(figure), 190)
+        bool upright = figure->kind == NACRE_FIGURE_LINES || figure->kind == NACRE_FIGURE_PARALLEL;
+        double inner = upright                             ? fmax(LINES_HEIGHT - MARGIN - head_height(figure), 190)
                        : figure->kind == NACRE_FIGURE_BARS ? nc_bars_height(figure)
                                                            : nc_heat_height(figure, width - 2 * MARGIN);
         height = head_height(figure) + inner + MARGIN;
@@ -120,7 +121,12 @@ static nacre_status check_series(nacre_context *context, const nacre_figure *fig
 nacre_status nc_figure_check(nacre_context *context, const nacre_figure *figure)
 {
     if (!figure) return nacre_fail(context, NACRE_ERROR_ARGUMENT, "figure: NULL");
-    if (figure->kind == NACRE_FIGURE_HEAT) {
+    if (figure->kind == NACRE_FIGURE_PARALLEL) {
+        if (figure->rows < 0 || figure->columns < 2 || !figure->axes || (figure->rows > 0 && !figure->values))
+            return nacre_fail(context, NACRE_ERROR_ARGUMENT,
+                              "figure: %d lines across %d axes; at least 2 axes, described, and values are needed",
+                              figure->rows, figure->columns);
+    } else if (figure->kind == NACRE_FIGURE_HEAT) {
         if (figure->rows < 0 || figure->columns < 0 || (figure->rows * (int64_t)figure->columns > 0 && !figure->values))
             return nacre_fail(context, NACRE_ERROR_ARGUMENT, "figure: %d x %d cells without values", figure->rows,
                               figure->columns);
@@ -157,6 +163,7 @@ nacre_status nc_figure_draw(nacre_context *context, const nacre_figure *figure, 
     case NACRE_FIGURE_LINES: return nc_draw_lines(&drawing);
     case NACRE_FIGURE_BARS: return nc_draw_bars(&drawing);
     case NACRE_FIGURE_HEAT: return nc_draw_heat(&drawing);
+    case NACRE_FIGURE_PARALLEL: return nc_draw_parallel(&drawing);
     }
     return nacre_fail(context, NACRE_ERROR_ARGUMENT, "figure: there is no kind %d", (int)figure->kind);
 }

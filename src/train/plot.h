@@ -113,6 +113,7 @@ nacre_status nc_figure_draw(nacre_context *context, const nacre_figure *figure, 
 nacre_status nc_draw_lines(nc_drawing *drawing);
 nacre_status nc_draw_bars(nc_drawing *drawing);
 nacre_status nc_draw_heat(nc_drawing *drawing);
+nacre_status nc_draw_parallel(nc_drawing *drawing);
 double nc_bars_height(const nacre_figure *figure);
 double nc_heat_height(const nacre_figure *figure, double width);
 

@@ -33,6 +33,9 @@ static void find_ranges(const nacre_figure *figure, nc_range *x, nc_range *y)
             if (!is_shown(figure, x_of(series, i), series->y[i])) continue;
             nc_range_add(x, x_of(series, i), figure->x.logarithmic);
             nc_range_add(y, series->y[i], figure->y.logarithmic);
+            if (!series->error || !isfinite(series->error[i])) continue;
+            nc_range_add(y, series->y[i] - series->error[i], figure->y.logarithmic);
+            nc_range_add(y, series->y[i] + series->error[i], figure->y.logarithmic);
         }
     }
     if (figure->mark_name && x->low <= x->high) nc_range_add(x, figure->mark, figure->x.logarithmic);
@@ -209,6 +212,26 @@ static void draw_curve(plot_pen *pen, const nacre_series *series)
     lift_pen(pen);
 }
 
+/* Upright bars of mean - error to mean + error, with a dot where they belong. */
+static void draw_errors(const lines_plot *plot, const nacre_series *series, nc_ink ink)
+{
+    nc_canvas *canvas = plot->drawing->canvas;
+    nc_line_style style = {.ink = ink, .width = 1.4, .opacity = series->faint ? 0.4 : 0.8};
+    for (int64_t i = 0; i < series->count; i++) {
+        double x = x_of(series, i), y = series->y[i];
+        if (!is_shown(plot->drawing->figure, x, y)) continue;
+        nc_point at = {nc_scale_map(&plot->x, x), nc_scale_map(&plot->y, y)};
+        canvas->dot(canvas, at, 2.8, ink, false, NULL);
+        if (!(series->error[i] > 0) || !isfinite(series->error[i])) continue;
+        double low = y - series->error[i], top = nc_scale_map(&plot->y, y + series->error[i]);
+        bool below = plot->y.logarithmic && low <= 0; /* runs out of the picture */
+        double bottom = below ? plot->box.y + plot->box.height : nc_scale_map(&plot->y, low);
+        canvas->line(canvas, (nc_point[]){{at.x, top}, {at.x, bottom}}, 2, style);
+        canvas->line(canvas, (nc_point[]){{at.x - 3, top}, {at.x + 3, top}}, 2, style);
+        if (!below) canvas->line(canvas, (nc_point[]){{at.x - 3, bottom}, {at.x + 3, bottom}}, 2, style);
+    }
+}
+
 /* Dots that show themselves and their numbers under the pointer. */
 static void draw_hover_dots(const lines_plot *plot, const nacre_series *series, nc_ink ink)
 {
@@ -244,6 +267,7 @@ nacre_status nc_draw_lines(nc_drawing *drawing)
                                .opacity = series->faint ? 0.4 : 1,
                                .dashed = series->dashed};
         draw_curve(&(plot_pen){.plot = &plot, .style = style, .points = points}, series);
+        if (series->error) draw_errors(&plot, series, style.ink);
         shown += series->count;
     }
     for (int s = 0; s < figure->series_count; s++)

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { PATH_SIZE = 512 };
@@ -612,6 +613,40 @@ nacre_recipe *nacre_recipe_load(nacre_context *context, const char *path, const 
     nacre_recipe *recipe = text ? nacre_recipe_parse(context, text, size, path, settings) : NULL;
     nacre_release(context, text);
     return recipe;
+}
+
+/* The paths and lines of what the overrides have left as it was. */
+static nacre_status keep_places(nacre_recipe *copy, const nacre_recipe *recipe)
+{
+    nacre_pool *pool = &copy->state->pool;
+    for (int i = 0; i < nc_recipe_key_count; i++) {
+        const nc_recipe_key *key = &nc_recipe_keys[i];
+        nc_given *given = &copy->state->given[i];
+        const nc_given *before = &recipe->state->given[i];
+        if (!given->origin.has_lines) continue;
+        if (before->origin.has_lines) given->line = before->line;
+        if (!before->path || !strchr(before->path, '/')) continue;
+        char *path = realpath(*(const char *const *)((const char *)recipe + key->offset), NULL);
+        const char *kept = path ? path : before->path; /* what is not there will be complained of by its own name */
+        const char **field = field_of(copy, key);
+        *field = given->path = nacre_pool_copy(pool, kept, strlen(kept));
+        free(path);
+        if (!*field) return NACRE_ERROR_MEMORY;
+    }
+    return NACRE_OK;
+}
+
+nacre_recipe *nacre_recipe_copy(const nacre_recipe *recipe, const char *const *settings)
+{
+    nacre_context *context = context_of(recipe);
+    nacre_buffer text = nacre_buffer_create(context);
+    nacre_recipe_print(recipe, false, &text);
+    nacre_recipe *copy =
+        text.failed ? NULL : nacre_recipe_parse(context, text.data, text.size, recipe->state->origin.name, settings);
+    nacre_buffer_destroy(&text);
+    if (copy && keep_places(copy, recipe) == NACRE_OK) return copy;
+    nacre_recipe_destroy(copy);
+    return NULL;
 }
 
 void nacre_recipe_destroy(nacre_recipe *recipe)

@@ -150,6 +150,19 @@ const nc_recipe_key nc_recipe_keys[] = {
     {"output.keep_best", NC_KEY_WHOLE, AT(output.keep_best), "0", AT_LEAST(0),
      .doc = "Of these, only the best so many stay; 0: all"},
 
+    {"tune.method", NC_KEY_CHOICE, AT(tune.method), "asha", .choices = "asha|random|grid",
+     .doc = "How `nacre tune` searches: asha stops the weaker trials early"},
+    {"tune.trials", NC_KEY_WHOLE, AT(tune.trials), "20", RANGE(1, 100000),
+     .doc = "Of asha and random: how many settings to try"},
+    {"tune.seed", NC_KEY_WHOLE, AT(tune.seed), "0", RANGE(0, LARGEST_SEED), .doc = "Of the settings that are drawn"},
+    {"tune.min_epochs", NC_KEY_WHOLE, AT(tune.min_epochs), "1", AT_LEAST(1),
+     .doc = "Of asha: epochs until trials are compared for the first time"},
+    {"tune.reduction", NC_KEY_WHOLE, AT(tune.reduction), "3", RANGE(2, 100),
+     .doc = "Of asha: one of so many trials goes on, with so many times the epochs"},
+    {"tune.ranges", NC_KEY_SETTINGS, AT(tune.ranges), NULL,
+     .doc = "The keys to try and their values: `{optimizer.learning_rate: 1e-4..1e-1:log, training.batch_size: \"32, "
+            "64\"}`"},
+
     {"target", NC_KEY_SETTINGS, AT(target), NULL, .doc = "Figures that the test part is to reach: `{accuracy: 0.92}`"},
 };
 

@@ -136,6 +136,16 @@ nacre_status nacre_recipe_print(const nacre_recipe *recipe, bool complete, nacre
     return text->failed ? NACRE_ERROR_MEMORY : NACRE_OK;
 }
 
+nacre_status nacre_recipe_save(const nacre_recipe *recipe, const char *path)
+{
+    nacre_context *context = recipe->state->context;
+    nacre_buffer text = nacre_buffer_create(context);
+    nacre_recipe_print(recipe, false, &text);
+    if (!text.failed) nacre_file_write(context, path, text.data, text.size);
+    nacre_buffer_destroy(&text);
+    return nacre_check(context);
+}
+
 /* ---- the reference ---- */
 
 bool nacre_recipe_key_at(int index, nacre_recipe_key *key, nacre_buffer *text)

@@ -223,6 +223,42 @@ static void matrices(void)
     nacre_buffer_destroy(&svg);
 }
 
+/* Two points with bars of which one reaches below what a logarithmic axis can show. */
+static void error_bars(void)
+{
+    const double y[] = {10, 1}, error[] = {2, 1.5};
+    nacre_series series = {.y = y, .error = error, .count = 2};
+    nacre_figure figure = {.width = 200, .height = 150, .series = &series, .series_count = 1};
+    nacre_buffer svg = draw(&figure);
+    NC_CHECK_INT(nc_markup_count(svg.data, "stroke-width=\"1.4\""), 6); /* a bar and two ends each */
+    nacre_buffer_destroy(&svg);
+    figure.y.logarithmic = true;
+    svg = draw(&figure);
+    NC_CHECK_INT(nc_markup_count(svg.data, "stroke-width=\"1.4\""), 5);
+    nacre_buffer_destroy(&svg);
+}
+
+static void parallel_axes(void)
+{
+    static const char *const NAMES[] = {"sgd", "adam"};
+    const nacre_axis axes[] = {{.label = "rate", .logarithmic = true},
+                               {.label = "optimizer", .names = NAMES, .name_count = 2},
+                               {.label = "accuracy", .percent = true}};
+    const double values[] = {0.1, 0, 0.9, 0.001, 1, 0.5, 0.01, 1, NAN}, weights[] = {1, 0.5, 0};
+    nacre_figure figure = {
+        .kind = NACRE_FIGURE_PARALLEL, .axes = axes, .columns = 3, .rows = 3, .values = values, .weights = weights};
+    nacre_buffer svg = draw(&figure);
+    NC_CHECK_CONTAINS(svg.data, ">rate</text>");
+    NC_CHECK_CONTAINS(svg.data, ">adam</text>");
+    NC_CHECK_CONTAINS(svg.data, ">0.001</text>");
+    NC_CHECK_INT(nc_markup_count(svg.data, "<path class=\"s2\""), 1); /* the best */
+    NC_CHECK_INT(nc_markup_count(svg.data, "<path class=\"s1\""), 2);
+    nacre_buffer_destroy(&svg);
+    figure.rows = 0;
+    svg = draw(&figure);
+    nacre_buffer_destroy(&svg);
+}
+
 static void hostile_text(void)
 {
     char longest[5001];
@@ -318,7 +354,8 @@ static void impossible_figures(void)
                                     {.series_count = 1},
                                     {.series = &series, .series_count = 1},
                                     {.kind = NACRE_FIGURE_HEAT, .rows = 2, .columns = 2},
-                                    {.kind = NACRE_FIGURE_HEAT, .rows = -1, .columns = 2}};
+                                    {.kind = NACRE_FIGURE_HEAT, .rows = -1, .columns = 2},
+                                    {.kind = NACRE_FIGURE_PARALLEL, .rows = 1, .columns = 1}};
     nacre_buffer out = nacre_buffer_create(ctx);
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
         NC_CHECK_INT(nacre_figure_svg(ctx, &figures[i], false, &out), NACRE_ERROR_ARGUMENT);
@@ -407,6 +444,8 @@ int main(void)
     NC_RUN(tick_texts);
     NC_RUN(bars);
     NC_RUN(matrices);
+    NC_RUN(error_bars);
+    NC_RUN(parallel_axes);
     NC_RUN(hostile_text);
     NC_RUN(text_helpers);
     NC_RUN(number_texts);

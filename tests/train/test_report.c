@@ -27,6 +27,9 @@ static void everything_is_there(void)
     nacre_report_sample samples[] = {{{3, 2, 2, pixels, 0}, 0, 0, 0.75, "#1"}, {{0}, -1, 1, NAN, NULL}};
     nacre_report_sample mistakes[] = {{{1, 3, 4, pixels, 0}, 2, 1, 0.999, NULL}};
     nacre_report_layer layers[] = {{"conv1", "conv2d 8 3x3", "[8, 2, 2]", 1234}, {"fc", "linear 3", "[3]", 99}};
+    const char *columns[] = {"fold", "kind"}, *cells[] = {"1", "<b>", "2", "plain"};
+    nacre_report_table table = {
+        .title = "Folds", .columns = columns, .column_count = 2, .cells = cells, .row_count = 2, .marked = 2};
     nacre_confusion *confusion = nacre_confusion_create(ctx, 3);
     for (int i = 0; i < 8; i++) nacre_confusion_add(confusion, 0, 0);
     for (int i = 0; i < 2; i++) nacre_confusion_add(confusion, 0, 1);
@@ -39,6 +42,8 @@ static void everything_is_there(void)
                            .note_count = 1,
                            .figures = &figure,
                            .figure_count = 1,
+                           .tables = &table,
+                           .table_count = 1,
                            .confusion = confusion,
                            .class_names = names,
                            .class_count = 2, /* the third has no name */
@@ -87,6 +92,8 @@ static void everything_is_there(void)
 static void nothing_is_there(void)
 {
     nacre_buffer html = write_html(&(nacre_report){0});
+    NC_CHECK_CONTAINS(page.data, "<tr><td class=\"n\">1</td><td>&lt;b&gt;</td></tr>");
+    NC_CHECK_CONTAINS(page.data, "<tr class=\"total\"><td class=\"n\">2</td><td>plain</td></tr>");
     NC_CHECK_CONTAINS(html.data, "<h1>Training report</h1>");
     NC_CHECK_INT(nc_markup_count(html.data, "<section>"), 1); /* the environment */
     nacre_buffer_destroy(&html);

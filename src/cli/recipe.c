@@ -1,0 +1,39 @@
+/* cli/recipe.c - recipes named on the command line. */
+#include "recipe.h"
+
+#include <string.h>
+
+enum { MAX_SETTINGS = 64, MAX_MORE = 8 };
+
+static nacre_recipe *load(nc_call *call, const char *path, const char *const *settings)
+{
+    nacre_recipe *recipe = nacre_recipe_load(call->context, path, settings);
+    if (!recipe) return NULL;
+    bool reference = !strcmp(recipe->training.device, "reference");
+    int64_t threads = recipe->training.threads;
+    if (!reference && threads == 0) return recipe;
+    nacre_recipe_destroy(recipe);
+    if (nc_renew_context(call, reference ? "reference" : "cpu", threads) != NC_EXIT_DONE) return NULL;
+    return nacre_recipe_load(call->context, path, settings);
+}
+
+nacre_recipe *nc_open_recipe(nc_call *call, const char *path, const char *const *more, int *code)
+{
+    const char *settings[MAX_SETTINGS + MAX_MORE + 2] = {0}, *setting;
+    char seed[64];
+    int count = 0, position = 0;
+    *code = NC_EXIT_FAILED;
+    while ((setting = nc_next(call, "set", &position))) {
+        if (count == MAX_SETTINGS) {
+            *code = (int)nc_usage_error(call, "more than %d --set", MAX_SETTINGS);
+            return NULL;
+        }
+        settings[count++] = setting;
+    }
+    if (nc_is_given(call, "seed")) {
+        snprintf(seed, sizeof seed, "training.seed=%lld", (long long)nc_integer(call, "seed"));
+        settings[count++] = seed;
+    }
+    for (int i = 0; more && more[i] && i < MAX_MORE; i++) settings[count++] = more[i];
+    return load(call, path, settings);
+}

@@ -1,0 +1,18 @@
+/* cli/recipe.h - recipes named on the command line, with what --set and --seed say. */
+#ifndef NACRE_CLI_RECIPE_H
+#define NACRE_CLI_RECIPE_H
+
+#include "cli.h"
+
+#define NC_SET_OPTION                                                                                                  \
+    {                                                                                                                  \
+        "set", 's', NC_TEXT, "KEY=VALUE", NULL, NULL, true,                                                            \
+            "Give a key of the recipe another value, e.g. training.epochs=3; 'nacre help --recipe' explains the "      \
+            "keys."                                                                                                    \
+    }
+
+/* NULL after a failure, or after a message about the usage, with *code. `more` are further settings, ended by NULL;
+ * NULL: none. The recipe may say where to compute: then call->context is another one afterwards. */
+nacre_recipe *nc_open_recipe(nc_call *call, const char *path, const char *const *more, int *code);
+
+#endif
