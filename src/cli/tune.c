@@ -157,11 +157,9 @@ static const nc_option OPTIONS[] = {
 };
 
 static const nc_example EXAMPLES[] = {
-    {"nacre tune recipes/glyphs.yaml --range optimizer.learning_rate=1e-4..1e-1:log --range training.batch_size=32,64",
-     "Twenty settings; one in three goes on from rung to rung."},
-    {"nacre tune mine.yaml -m grid --range model.parameters.hidden=64,256 --range model.parameters.layers=1..3 -o "
-     "runs/t",
-     "Every combination."},
+    {"nacre tune mine.yaml --range optimizer.learning_rate=1e-4..1e-1:log -n 30",
+     "Thirty learning rates; one in three goes on from rung to rung."},
+    {"nacre tune mine.yaml -m grid --range model.parameters.hidden=64,256 -o runs/t", "Every combination."},
     {"nacre tune mine.yaml -o runs/t --resume", "Go on after an interruption."},
     {0},
 };

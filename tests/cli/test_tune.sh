@@ -5,19 +5,20 @@
 recipe=$NACRE_SOURCE/tests/cli/tiny.yaml
 unset NACRE_DATA
 
-# search FOLDER [OPTION...]: nine settings over three rungs.
-search() {
-    folder=$1
-    shift
-    "$NACRE" tune "$recipe" -o "$folder" --quiet -n 9 --set training.epochs=4 --set tune.reduction=2 \
-        --range optimizer.learning_rate=1e-3..1e-1:log --range training.batch_size=16,32 "$@"
-}
+# search.sh FOLDER [OPTION...]: nine settings over three rungs.
+cat >"$scratch/search.sh" <<'END'
+folder=$1
+shift
+exec "$NACRE" tune "$NACRE_SOURCE/tests/cli/tiny.yaml" -o "$folder" --quiet -n 9 --set training.epochs=4 \
+    --set tune.reduction=2 --range optimizer.learning_rate=1e-3..1e-1:log --range training.batch_size=16,32 "$@"
+END
+export NACRE NACRE_SOURCE
 # The log without what depends on the clock.
 timeless() {
     sed 's/"time":[^,]*,//; s/"seconds":[^,}]*,\{0,1\}//' "$1/tune.jsonl"
 }
 
-run search "$scratch/a"
+run sh "$scratch/search.sh" "$scratch/a"
 expect_code 0
 expect_out 'optimizer.learning_rate'
 expect_out 'best of 9 trials'
@@ -28,14 +29,14 @@ done
 run "$NACRE" train "$scratch/a/best.yaml" -o "$scratch/best" --quiet
 expect_code 0
 
-run search "$scratch/b" --json --set output.report=true
+run sh "$scratch/search.sh" "$scratch/b" --json --set output.report=true
 expect_code 0
 expect_out '{"best":{"settings":{"optimizer.learning_rate":"'
 [ -s "$scratch/b/report.html" ] || fault 'tune did not write report.html'
 timeless "$scratch/a" >"$scratch/a.log"
 timeless "$scratch/b" >"$scratch/b.log"
 cmp -s "$scratch/a.log" "$scratch/b.log" || fault 'two searches with one seed differ'
-run search "$scratch/c" --set tune.seed=1
+run sh "$scratch/search.sh" "$scratch/c" --set tune.seed=1
 expect_code 0
 timeless "$scratch/c" >"$scratch/c.log"
 ! cmp -s "$scratch/a.log" "$scratch/c.log" || fault 'another seed makes no difference'
@@ -46,15 +47,14 @@ for round in 1 2 3; do
     resume=
     for part in 1 2 3 4; do
         # shellcheck disable=SC2086
-        "$NACRE" tune "$recipe" -o "$folder" --quiet -n 9 --set training.epochs=4 --set tune.reduction=2 \
-            --range optimizer.learning_rate=1e-3..1e-1:log --range training.batch_size=16,32 $resume >/dev/null 2>&1 &
+        sh "$scratch/search.sh" "$folder" $resume >/dev/null 2>&1 &
         victim=$!
         sleep "0.$part$round"
         kill -9 "$victim" 2>/dev/null
         wait "$victim" 2>/dev/null
         resume=--resume
     done
-    run search "$folder" --resume
+    run sh "$scratch/search.sh" "$folder" --resume
     expect_code 0
     timeless "$folder" >"$scratch/killed.log"
     cmp -s "$scratch/a.log" "$scratch/killed.log" || fault "round $round: killed and resumed, another search"

@@ -411,12 +411,19 @@ static bool draw_all(nacre_context *context, void *user)
     (void)user;
     const double y[] = {1, 2, 3, 4};
     const char *names[] = {"a", "b"};
-    nacre_series series = {.name = "a", .y = y, .count = 2};
-    nacre_figure figure = {
-        .series = &series, .series_count = 1, .values = y, .rows = 2, .columns = 2, .names = names, .confusion = true};
+    const nacre_axis axes[2] = {{.label = "a"}, {.names = names, .name_count = 2}};
+    nacre_series series = {.name = "a", .y = y, .error = y, .count = 2};
+    nacre_figure figure = {.series = &series,
+                           .series_count = 1,
+                           .values = y,
+                           .rows = 2,
+                           .columns = 2,
+                           .names = names,
+                           .axes = axes,
+                           .confusion = true};
     nacre_buffer out = nacre_buffer_create(context);
     bool done = true;
-    for (int kind = NACRE_FIGURE_LINES; kind <= NACRE_FIGURE_HEAT && done; kind++) {
+    for (int kind = NACRE_FIGURE_LINES; kind <= NACRE_FIGURE_PARALLEL && done; kind++) {
         figure.kind = (nacre_figure_kind)kind;
         done = nacre_figure_svg(context, &figure, false, &out) == NACRE_OK;
         nacre_status status = done ? nacre_figure_png(context, &figure, 1, &out) : NACRE_ERROR_MEMORY;

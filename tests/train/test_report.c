@@ -68,6 +68,8 @@ static void everything_is_there(void)
         "<tr><td>cat</td><td>dog</td><td class=\"n\">2</td><td class=\"n\">20.0 %</td></tr>",
         "<tr><td>2</td><td>cat</td><td class=\"n\">1</td><td class=\"n\">100.0 %</td></tr>",
         "<tr><td>cat</td><td class=\"n\">10</td><td class=\"n bar\" style=\"--v:0.889\">88.9 %</td>",
+        "<tr><td class=\"n\">1</td><td>&lt;b&gt;</td></tr>",
+        "<tr class=\"total\"><td class=\"n\">2</td><td>plain</td></tr>",
         "<figcaption><b>✓\u00a0cat</b><span>75.0 %</span><span>#1</span></figcaption>",
         "<figcaption><b>dog</b></figcaption>",
         "<figcaption><b>✗\u00a0dog</b><span>99.9 %</span><span>is 2</span></figcaption>",
@@ -92,8 +94,6 @@ static void everything_is_there(void)
 static void nothing_is_there(void)
 {
     nacre_buffer html = write_html(&(nacre_report){0});
-    NC_CHECK_CONTAINS(page.data, "<tr><td class=\"n\">1</td><td>&lt;b&gt;</td></tr>");
-    NC_CHECK_CONTAINS(page.data, "<tr class=\"total\"><td class=\"n\">2</td><td>plain</td></tr>");
     NC_CHECK_CONTAINS(html.data, "<h1>Training report</h1>");
     NC_CHECK_INT(nc_markup_count(html.data, "<section>"), 1); /* the environment */
     nacre_buffer_destroy(&html);
