@@ -175,6 +175,7 @@ typedef struct nacre_recurrent_options {
     bool bidirectional;
     bool no_bias;
     double dropout; /* between layers, in training */
+    bool unrolled;  /* nodes for each step instead of one for all: slower, but with second derivatives */
 } nacre_recurrent_options;
 /* x [N, T, in] -> [N, T, hidden * directions], zero initial state. torch's names and gate order: "weight_ih_l0",
  * "weight_hh_l0", "bias_ih_l0", "bias_hh_l0", "..._reverse"; U(+- 1/sqrt(hidden)). */

@@ -341,6 +341,22 @@ NACRE_API nacre_tensor *nacre_scaled_dot_product_attention(nacre_tensor *q, nacr
 NACRE_API nacre_tensor *nacre_prefix_attention(nacre_tensor *q, nacre_tensor *k, nacre_tensor *v, nacre_tensor *length,
                                                bool causal, double scale);
 
+/* ---- recurrent layers ------------------------------------------------------------------------------------------- */
+
+/* Whole sequences of steps; x [N, T, gates H] is the input's part of the gates at all times (nacre_linear_with), weight
+ * [gates H, H] and bias [gates H] (NULL: none) make the state's, h and c [N, H] are the initial states (NULL: zeros);
+ * `reverse` begins at the last time. -> [N, T, H]. torch's gate order. */
+
+/* 4 gates i, f, g, o. Siblings: 1 the cells [N, T, H], 2 the gates, for the gradient. */
+NACRE_API nacre_tensor *nacre_lstm_with(nacre_tensor *x, nacre_tensor *weight, nacre_tensor *bias, nacre_tensor *h,
+                                        nacre_tensor *c, bool reverse);
+/* 3 gates r, z, n, the reset applied after the state's product and its bias. */
+NACRE_API nacre_tensor *nacre_gru_with(nacre_tensor *x, nacre_tensor *weight, nacre_tensor *bias, nacre_tensor *h,
+                                       bool reverse);
+/* 1 gate: tanh. */
+NACRE_API nacre_tensor *nacre_rnn_with(nacre_tensor *x, nacre_tensor *weight, nacre_tensor *bias, nacre_tensor *h,
+                                       bool reverse);
+
 /* ---- optimizer updates ------------------------------------------------------------------------------------------- */
 
 /* All parameters of one update. `scale` (a scalar, or NULL for 1) multiplies the gradients; where it is 0 nothing

@@ -65,6 +65,12 @@
     X(nc_dropout_kernel_##isa)                                                                                         \
     X(nc_attention_kernel_##isa)                                                                                       \
     X(nc_attention_backward_kernel_##isa)                                                                              \
+    X(nc_lstm_kernel_##isa)                                                                                            \
+    X(nc_lstm_backward_kernel_##isa)                                                                                   \
+    X(nc_gru_kernel_##isa)                                                                                             \
+    X(nc_gru_backward_kernel_##isa)                                                                                    \
+    X(nc_rnn_kernel_##isa)                                                                                             \
+    X(nc_rnn_backward_kernel_##isa)                                                                                    \
     X(nc_take_kernel_##isa)                                                                                            \
     X(nc_embedding_kernel_##isa)                                                                                       \
     X(nc_take_backward_kernel_##isa)                                                                                   \

@@ -238,18 +238,22 @@ static nacre_tensor *build_attention(nacre_scope scope, nacre_tensor *const *inp
     return nacre_multi_head_attention(scope, inputs[0], words[0], &options);
 }
 
-/* hidden, layers, bidirectional, bias, dropout */
+/* hidden, layers, bidirectional, bias, dropout, unrolled */
 #define RECURRENT_ATTRIBUTES                                                                                           \
     {                                                                                                                  \
         COUNT("hidden", "size of the state"), WHOLE("layers", 1, "one upon another"),                                  \
             SWITCH("bidirectional", false, "a second one from the end to the beginning"), BIAS,                        \
-            NUMBER("dropout", 0, "between layers, in training")                                                        \
+            NUMBER("dropout", 0, "between layers, in training"),                                                       \
+            SWITCH("unrolled", false, "nodes for each step: slower, but with second derivatives")                      \
     }
 
 static nacre_recurrent_options recurrent_options(const int64_t *words)
 {
-    return (nacre_recurrent_options){
-        .layers = words[1], .bidirectional = words[2], .no_bias = !words[3], .dropout = nacre_unword(words[4])};
+    return (nacre_recurrent_options){.layers = words[1],
+                                     .bidirectional = words[2],
+                                     .no_bias = !words[3],
+                                     .dropout = nacre_unword(words[4]),
+                                     .unrolled = words[5]};
 }
 
 static nacre_tensor *build_rnn(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
