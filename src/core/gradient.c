@@ -79,7 +79,8 @@ static void arrive(traversal *walk, nacre_tensor *tensor, nacre_tensor *gradient
                    nacre_dtype_name(tensor->dtype), nacre_shape_text(tensor->shape, want));
         return;
     }
-    *place = *place ? nacre_add(*place, gradient) : gradient;
+    nacre_tensor *joined = *place ? nc_join_slices(*place, gradient) : gradient;
+    *place = joined ? joined : nacre_add(*place, gradient);
 }
 
 /* The rule by way of the operation's expansion into simpler ones. It works on aliases of the operands, so that the

@@ -13,6 +13,10 @@ const nacre_kernel *const *nc_cpu_kernels(int instruction_set, int *count);
 /* Operations that the core itself knows. */
 extern const nacre_op nc_op_input, nc_op_constant, nc_op_parameter, nc_op_full, nc_op_relayout, nc_op_fused;
 
+/* The sum of two gradients that slices gave where their parts touch, without zeros to add; else NULL. src/ops/slice.c.
+ */
+nacre_tensor *nc_join_slices(nacre_tensor *a, nacre_tensor *b);
+
 /* What an operation's schema says, worked out once. */
 typedef struct nc_op_traits {
     const nacre_op *op;

@@ -5,6 +5,7 @@
 #define ELEMENTWISE(name, result, X, isa) X(nc_elementwise_kernel_##name##_##isa)
 /* One line per kernel; those of one operation in the order in which they are tried. */
 #define EACH_KERNEL(X, isa)                                                                                            \
+    X(nc_matvec_kernel_##isa)                                                                                          \
     X(nc_matmul_kernel_f32_##isa)                                                                                      \
     X(nc_matmul_kernel_f64_##isa)                                                                                      \
     X(nc_conv_winograd_kernel_##isa)                                                                                   \
@@ -63,6 +64,10 @@
     X(nc_adaptive_avg_pool_backward_kernel_##isa)                                                                      \
     X(nc_transpose_kernel_##isa)                                                                                       \
     X(nc_dropout_kernel_##isa)                                                                                         \
+    X(nc_slice_kernel_##isa)                                                                                           \
+    X(nc_slice_backward_kernel_##isa)                                                                                  \
+    X(nc_concat_kernel_##isa)                                                                                          \
+    X(nc_stack_kernel_##isa)                                                                                           \
     X(nc_attention_kernel_##isa)                                                                                       \
     X(nc_attention_backward_kernel_##isa)                                                                              \
     X(nc_lstm_kernel_##isa)                                                                                            \

@@ -133,6 +133,13 @@ static const char *const CASES[] = {"a=4x5 b=5x6",
                                     "a=33x70 b=70x129",
                                     "a=1x17 b=17x1",
                                     "a=64x128 b=100x128 bias=100 transpose_b=1 !grad",
+                                    "a=1x100 b=37x100 transpose_b=1 !grad",
+                                    "a=1x2x40 b=37x40 bias=37 residual=1x2x37 transpose_b=1 activation=relu !grad",
+                                    "a=3x129 b=70x129 bias=70 transpose_b=1 !grad",
+                                    "a=4x33 b=9x33 transpose_b=1 !grad",
+                                    "a=5x300 b=18x300 bias=18 transpose_b=1 !grad",
+                                    "a=6x48 b=7x48 transpose_b=1 !grad",
+                                    "a=8x65 b=40x65 residual=8x40 transpose_b=1 !grad",
                                     NULL};
 
 const nacre_op nc_op_matmul = {

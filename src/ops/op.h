@@ -140,5 +140,7 @@ void nc_copy_view(const nacre_view *from, const nacre_view *to);
 void nc_fill_view(const nacre_view *view, double value);
 /* The view's `count` positions start, start + step, ... along one axis. */
 nacre_view nc_section(nacre_view view, int axis, int64_t start, int64_t step, int64_t count);
+/* The part of a view that slice and slice_backward with these attributes mean. */
+nacre_view nc_slice_section(nacre_view whole, const int64_t *attributes);
 
 #endif

@@ -32,8 +32,7 @@ static int64_t range(int64_t dim, int64_t start, int64_t stop, int64_t step, int
     return *first > stop ? (*first - stop - 1) / -step + 1 : 0;
 }
 
-/* The part of a view of the whole tensor. */
-static nacre_view cut(nacre_view view, const int64_t *attributes)
+nacre_view nc_slice_section(nacre_view view, const int64_t *attributes)
 {
     for (int i = 1; i <= attributes[AXES]; i++) {
         int axis = (int)attributes[AXES + i];
@@ -70,14 +69,14 @@ static nacre_status shape(nacre_shape_call *call)
     nacre_view whole = {.shape = nacre_tensor_shape(call->inputs[0])};
     nacre_status status = complete(call, &whole.shape);
     if (status) return status;
-    call->shapes[0] = cut(whole, call->attributes).shape;
+    call->shapes[0] = nc_slice_section(whole, call->attributes).shape;
     call->dtypes[0] = nacre_tensor_dtype(call->inputs[0]);
     return NACRE_OK;
 }
 
 static void reference(const nacre_call *call)
 {
-    nacre_view part = cut(call->inputs[0], call->attributes);
+    nacre_view part = nc_slice_section(call->inputs[0], call->attributes);
     nc_copy_view(&part, &call->outputs[0]);
 }
 
@@ -100,7 +99,7 @@ static nacre_status backward_shape(nacre_shape_call *call)
         return nacre_shape_fail(call, NACRE_ERROR_ARGUMENT, "no tensor has such a shape");
     nacre_status status = complete(call, &whole.shape);
     if (status) return status;
-    if (!nacre_shape_equal(cut(whole, call->attributes).shape, nacre_tensor_shape(call->inputs[0])))
+    if (!nacre_shape_equal(nc_slice_section(whole, call->attributes).shape, nacre_tensor_shape(call->inputs[0])))
         return nacre_shape_fail(call, NACRE_ERROR_SHAPE, "dy has not the shape of the slice");
     call->shapes[0] = whole.shape;
     call->dtypes[0] = nacre_tensor_dtype(call->inputs[0]);
@@ -109,7 +108,7 @@ static nacre_status backward_shape(nacre_shape_call *call)
 
 static void backward_reference(const nacre_call *call)
 {
-    nacre_view part = cut(call->outputs[0], call->attributes);
+    nacre_view part = nc_slice_section(call->outputs[0], call->attributes);
     nc_fill_view(&call->outputs[0], 0);
     nc_copy_view(&call->inputs[0], &part);
 }
@@ -118,6 +117,69 @@ static void backward_gradient(nacre_gradient_call *call)
 {
     call->input_grads[0] = nc_apply1(&nc_op_slice, call->output_grads[0], call->attributes);
 }
+
+/* ---- sums of gradients ---- */
+
+/* A gradient that is zero but for positions [start, stop) of one axis, where it is dy; else dy is NULL. */
+typedef struct stretch {
+    nacre_tensor *dy;
+    int64_t axis, start, stop;
+} stretch;
+
+static stretch stretch_of(nacre_tensor *gradient)
+{
+    nacre_node_view node;
+    const int index = nacre_tensor_node(gradient, NULL);
+    if (!nacre_graph_node(nacre_tensor_graph(gradient), index, &node) || node.op != &nc_op_slice_backward ||
+        node.attributes[AXES] != 1 || node.attributes[STEP + 1] != 1)
+        return (stretch){0};
+    stretch s = {.dy = node.inputs[0], .axis = node.attributes[AXES + 1]};
+    const int64_t dim = nacre_tensor_dim(gradient, (int)s.axis);
+    s.stop = range(dim, node.attributes[START + 1], node.attributes[STOP + 1], 1, &s.start) + s.start;
+    return s;
+}
+
+/* Appends x, or what it was itself concatenated from, so that many parts in a row are copied once. */
+static int append_parts(nacre_tensor *x, int64_t axis, nacre_tensor **parts, int count, int limit)
+{
+    nacre_node_view node;
+    nacre_graph_node(nacre_tensor_graph(x), nacre_tensor_node(x, NULL), &node);
+    if (node.op != &nc_op_concat || node.attributes[0] != axis || count + node.input_count > limit) {
+        parts[count] = x;
+        return count + 1;
+    }
+    memcpy(parts + count, node.inputs, sizeof *parts * (size_t)node.input_count);
+    return count + node.input_count;
+}
+
+nacre_tensor *nc_join_slices(nacre_tensor *a, nacre_tensor *b)
+{
+    stretch first = stretch_of(a), second = stretch_of(b);
+    if (!first.dy || !second.dy || first.axis != second.axis) return NULL;
+    if (first.start > second.start) {
+        const stretch later = first;
+        first = second;
+        second = later;
+    }
+    if (first.stop != second.start) return NULL;
+    const int axis = (int)first.axis;
+    enum { MOST_PARTS = 64 };
+    nacre_tensor *parts[MOST_PARTS];
+    int count = append_parts(first.dy, axis, parts, 0, MOST_PARTS - 1);
+    count = append_parts(second.dy, axis, parts, count, MOST_PARTS);
+    nacre_tensor *joined = nacre_concat(parts, count, axis);
+    nacre_shape whole = nacre_tensor_shape(a);
+    if (second.stop - first.start == whole.dims[axis]) return joined;
+    int64_t words[WORDS + LIST] = {0};
+    words[AXES] = words[START] = words[STOP] = words[STEP] = words[STEP + 1] = 1;
+    words[AXES + 1] = axis;
+    words[START + 1] = first.start;
+    words[STOP + 1] = second.stop;
+    nc_put_ints(words + WORDS, whole.dims, whole.rank, NACRE_MAX_RANK);
+    return nc_apply1(&nc_op_slice_backward, joined, words);
+}
+
+/* ---- descriptors ---- */
 
 static const char *const CASES[] = {"x=7 start=2 stop=5",
                                     "x=4x5x6 axes=-1 start=-4 stop=-1",
