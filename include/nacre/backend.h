@@ -179,6 +179,16 @@ typedef struct nacre_node_info { /* what a kernel may know when it is asked whet
     bool deterministic;
 } nacre_node_info;
 
+/* What a node must do at least, whatever the kernel. Multiply-adds count as two operations, those of matrix products
+ * and convolutions only; padding taps and the masked half of causal attention count as if computed. */
+typedef struct nacre_cost {
+    double operations;
+    double bytes; /* operands read and results written, each once */
+} nacre_cost;
+NACRE_API nacre_cost nacre_node_cost(const nacre_node_info *node);
+/* The sum over all nodes as they were built, before any pass: what a step of a workload is said to cost. */
+NACRE_API nacre_cost nacre_graph_cost(nacre_graph *graph);
+
 enum {
     NACRE_KERNEL_IN_PLACE = 1,      /* output 0 may be input 0's memory */
     NACRE_KERNEL_CHANNELS_LAST = 2, /* wants its rank-4 data operands channels-last; refuses plain ones */
@@ -231,6 +241,9 @@ struct nacre_op {
      * derivatives of hand-written backward operations for free. Fills outputs. For at most 16 operands. */
     void (*expand)(nacre_graph *graph, nacre_tensor *const *inputs, int input_count, const int64_t *attributes,
                    nacre_tensor **outputs);
+    /* Corrects the cost of a node, preset to no operations and the bytes of all operands and results; NULL: leaves it.
+     */
+    void (*cost)(const nacre_node_info *node, nacre_cost *cost);
     void (*reference)(const nacre_call *call); /* any strides, any supported dtype, double accumulation */
     /* Case strings for the harness, ended by NULL; see docs/ops-cases.md:
      *   "x=2x3x8x8 w=4x3x3x3 stride=2"      operands by shape (1x1 etc.; "scalar"), attributes by name

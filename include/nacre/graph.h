@@ -139,10 +139,6 @@ typedef struct nacre_plan_step {
 NACRE_API nacre_status nacre_plan_visit(nacre_graph *graph, void (*visit)(void *user, const nacre_plan_step *step),
                                         void *user);
 
-/* Per-step times: when a function is set, nacre_run calls it after each step with the wall time in seconds. */
-NACRE_API void nacre_set_step_timer(nacre_context *context,
-                                    void (*timer)(void *user, const nacre_plan_step *step, double seconds), void *user);
-
 #ifdef __cplusplus
 }
 #endif

@@ -14,6 +14,7 @@
 #include <nacre/model.h>       /* parameters at paths, saving and loading */
 #include <nacre/nn.h>          /* layers, initialisers, losses */
 #include <nacre/ops.h>         /* every operation as a function */
+#include <nacre/profile.h>     /* where the time goes */
 #include <nacre/random.h>      /* counter-based random numbers */
 #include <nacre/recipe.h>      /* data, model and training in one YAML file */
 #include <nacre/report.h>      /* plots, logs of runs, progress, the HTML report */

@@ -26,8 +26,7 @@ struct nacre_context {
 
     struct nc_plan_cache *plans;
     const char *forced_op, *forced_variant;
-    void (*step_timer)(void *user, const nacre_plan_step *step, double seconds);
-    void *step_timer_user;
+    nacre_profile *profile; /* that collects, NULL: none */
 };
 
 #endif

@@ -3,12 +3,12 @@
 #include "core/kernel.h"
 #include "core/model.h"
 #include "core/plan.h"
+#include "core/profile.h"
 
 #include <nacre/io.h>
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 static const void *external(nacre_graph *graph, nc_place place)
 {
@@ -38,13 +38,6 @@ static void run_step(const nc_step *step)
         step->kernel->run(&step->call);
     else
         step->node->op->reference(&step->call);
-}
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
 /* ---- looking into a plan ---- */
@@ -165,13 +158,6 @@ nacre_status nacre_plan(nacre_graph *graph, nacre_plan_info *info)
     return NACRE_OK;
 }
 
-void nacre_set_step_timer(nacre_context *context, void (*timer)(void *, const nacre_plan_step *, double), void *user)
-{
-    if (!context) return;
-    context->step_timer = timer;
-    context->step_timer_user = user;
-}
-
 /* ---- running ---- */
 
 static uint64_t version_of_models(const nacre_graph *graph)
@@ -208,15 +194,14 @@ static void touch_models(const nacre_graph *graph, const nc_plan *plan)
         for (int i = 0; i < graph->model_count; i++) nc_model_touch(graph->models[i].model);
 }
 
-static void run_timed(nacre_context *context, nc_plan *plan)
+static void run_profiled(nacre_profile *profile, const nc_plan *plan)
 {
+    const int first = nc_profile_begin(profile, plan);
     for (int i = 0; i < plan->step_count; i++) {
         if (plan->steps[i].steady) continue;
-        double start = now();
+        const double start = nacre_seconds();
         run_step(&plan->steps[i]);
-        double seconds = now() - start;
-        nacre_plan_step step = describe(plan, i);
-        context->step_timer(context->step_timer_user, &step, seconds);
+        nc_profile_add(profile, first + i, start, nacre_seconds() - start);
     }
 }
 
@@ -227,8 +212,8 @@ nacre_status nacre_run(nacre_graph *graph)
     if (!plan || !patch(graph, plan)) return nacre_check(graph->context);
     plan->last_graph = graph;
     run_steady_steps(graph, plan);
-    if (graph->context->step_timer)
-        run_timed(graph->context, plan);
+    if (graph->context->profile)
+        run_profiled(graph->context->profile, plan);
     else
         run_steps(plan);
     touch_models(graph, plan);

@@ -71,9 +71,17 @@ static void fill_uniform(const stream *from, nacre_dtype dtype, void *data, int6
     }
 }
 
+/* Each block gives two normal numbers. */
 static void fill_normal(const stream *from, nacre_dtype dtype, void *data, int64_t count, double mean, double deviation)
 {
-    for (int64_t i = 0; i < count; i++) nacre_dtype_store(dtype, data, i, mean + deviation * normal_at(from, i, 0));
+    for (int64_t i = 0; i < count; i += 2) {
+        uint32_t bits[4];
+        float pair[2];
+        draw(from, (uint64_t)i / 2, 0, bits);
+        nacre_normal(bits[0], bits[1], pair);
+        for (int64_t k = 0; k < 2 && i + k < count; k++)
+            nacre_dtype_store(dtype, data, i + k, mean + deviation * (double)pair[k]);
+    }
 }
 
 /* Gram-Schmidt, twice for accuracy, over the rows of a [rows, columns] matrix with rows <= columns. */

@@ -439,6 +439,25 @@ static const char *const BACKWARD_CASES[] = {
         }                                                                                                              \
     }
 
+/* Scores and sums of values: two products over the whole square. */
+static double square(const nacre_view *q, const nacre_view *k, const nacre_view *v)
+{
+    const int last = q->shape.rank - 1;
+    const int64_t depth = q->shape.dims[last], columns = k->shape.dims[last - 1];
+    const double rows = depth ? (double)nacre_shape_count(q->shape) / (double)depth : 0;
+    return 2 * rows * (double)columns * (double)(depth + v->shape.dims[last]);
+}
+
+static void cost(const nacre_node_info *node, nacre_cost *cost)
+{
+    cost->operations = square(&node->inputs[Q], &node->inputs[K], &node->inputs[V]);
+}
+
+static void backward_cost(const nacre_node_info *node, nacre_cost *cost)
+{
+    cost->operations = 2 * square(&node->inputs[BACK_Q], &node->inputs[BACK_K], &node->inputs[BACK_V]);
+}
+
 const nacre_op nc_op_attention = {
     .name = "attention",
     .doc =
@@ -452,6 +471,7 @@ const nacre_op nc_op_attention = {
     .attributes = SCHEMA,
     .shape = shape,
     .gradient = gradient,
+    .cost = cost,
     .reference = reference,
     .cases = CASES,
 };
@@ -464,6 +484,7 @@ const nacre_op nc_op_attention_backward = {
     .attributes = SCHEMA,
     .shape = backward_shape,
     .expand = backward_expand,
+    .cost = backward_cost,
     .reference = backward_reference,
     .cases = BACKWARD_CASES,
 };

@@ -331,6 +331,29 @@ static const char *const BACKWARD_WEIGHT_CASES[] = {"x=2x3x8x8 dy=2x4x6x6 kernel
                                                     "x=0x3x8x8 dy=0x4x6x6 kernel=3",
                                                     NULL};
 
+/* Each element of the smaller map meets each weight of one of its channels. */
+static void count(const nacre_view *map, const nacre_view *weight, nacre_cost *cost)
+{
+    double taps = 1;
+    for (int i = 1; i < weight->shape.rank; i++) taps *= (double)weight->shape.dims[i];
+    cost->operations = 2 * (double)nacre_shape_count(map->shape) * taps;
+}
+
+static void conv_cost(const nacre_node_info *node, nacre_cost *cost)
+{
+    count(&node->outputs[0], &node->inputs[1], cost);
+}
+
+static void backward_data_cost(const nacre_node_info *node, nacre_cost *cost)
+{
+    count(&node->inputs[0], &node->inputs[1], cost);
+}
+
+static void backward_weight_cost(const nacre_node_info *node, nacre_cost *cost)
+{
+    count(&node->inputs[1], &node->outputs[0], cost);
+}
+
 #define GROUPS                                                                                                         \
     {                                                                                                                  \
         "groups", NACRE_ATTRIBUTE_INT, 1, .doc = "channels are split into so many independent parts"                   \
@@ -352,6 +375,7 @@ const nacre_op nc_op_conv = {
     .layouts = "dppd>d",
     .shape = conv_shape,
     .gradient = conv_gradient,
+    .cost = conv_cost,
     .reference = conv_reference,
     .cases = CASES,
 };
@@ -371,6 +395,7 @@ const nacre_op nc_op_conv_backward_data = {
     .layouts = "dp>d",
     .shape = backward_data_shape,
     .gradient = backward_data_gradient,
+    .cost = backward_data_cost,
     .reference = backward_data_reference,
     .cases = BACKWARD_DATA_CASES,
 };
@@ -388,6 +413,7 @@ const nacre_op nc_op_conv_backward_weight = {
     .layouts = "dd>p",
     .shape = backward_weight_shape,
     .gradient = backward_weight_gradient,
+    .cost = backward_weight_cost,
     .reference = backward_weight_reference,
     .cases = BACKWARD_WEIGHT_CASES,
 };

@@ -121,6 +121,12 @@ static void reference(const nacre_call *call)
     } while (nc_next(&y->shape, index));
 }
 
+static void cost(const nacre_node_info *node, nacre_cost *cost)
+{
+    extents e = read_extents(&node->inputs[0].shape, &node->inputs[1].shape, node->attributes);
+    cost->operations = 2.0 * (double)nacre_shape_count(node->outputs[0].shape) * (double)e.k;
+}
+
 static const char *const CASES[] = {"a=4x5 b=5x6",
                                     "a=5x4 b=5x6 transpose_a=1",
                                     "a=4x5 b=6x5 transpose_b=1",
@@ -154,6 +160,7 @@ const nacre_op nc_op_matmul = {
                    {"activation", NACRE_ATTRIBUTE_ENUM, .choices = "none|relu", .doc = "applied last"}},
     .shape = shape,
     .gradient = gradient,
+    .cost = cost,
     .reference = reference,
     .cases = CASES,
 };

@@ -27,6 +27,11 @@ static void update(const int64_t *attributes, const nacre_view *views, nc_update
     }
 }
 
+static void cost(const nacre_node_info *node, nacre_cost *cost)
+{
+    nc_update_cost(node, moments(node->attributes), cost);
+}
+
 static void reference(const nacre_call *call)
 {
     nc_update_reference(call, moments(call->attributes), nacre_unword(call->attributes[MOMENTUM]), update);
@@ -55,6 +60,7 @@ const nacre_op nc_op_sgd = {
                    {"weight_decay", NACRE_ATTRIBUTE_FLOAT}},
     .flags = NC_UPDATE_FLAGS,
     .shape = shape,
+    .cost = cost,
     .reference = reference,
     .cases = CASES,
 };

@@ -209,6 +209,14 @@ static const char *const BACKWARD_CASES[] = {"dy=9x4 indices=9:i64@0..6 size=7",
             .doc = "an entry that gets no gradient; none: the default"                                                 \
     }
 
+/* Of the table only the rows that are taken. */
+static void take_cost(const nacre_node_info *node, nacre_cost *cost)
+{
+    const nacre_view *table = &node->inputs[0], *rows = &node->outputs[0];
+    const double size = (double)nacre_dtype_size(rows->dtype);
+    cost->bytes += size * (double)(nacre_shape_count(rows->shape) - nacre_shape_count(table->shape));
+}
+
 const nacre_op nc_op_take = {
     .name = "take",
     .doc = "The positions of one axis that the indices name; the axes of the indices stand in its place. A negative "
@@ -219,6 +227,7 @@ const nacre_op nc_op_take = {
     .attributes = {{"axis", NACRE_ATTRIBUTE_INT, .doc = "whose positions"}},
     .shape = take_shape,
     .gradient = take_gradient,
+    .cost = take_cost,
     .reference = take_reference,
     .cases = TAKE_CASES,
 };
@@ -232,6 +241,7 @@ const nacre_op nc_op_embedding = {
     .attributes = {PADDING_INDEX},
     .shape = embedding_shape,
     .gradient = embedding_gradient,
+    .cost = take_cost,
     .reference = embedding_reference,
     .cases = EMBEDDING_CASES,
 };

@@ -50,6 +50,14 @@ void nc_update_reference(const nacre_call *call, int moments, double momentum, n
         rule(call->attributes, &call->inputs[i], now);
 }
 
+void nc_update_cost(const nacre_node_info *node, int moments, nacre_cost *cost)
+{
+    for (int i = NC_UPDATE_FIRST; i < node->input_count; i++)
+        if ((i - NC_UPDATE_FIRST) % (2 + moments) != 1)
+            cost->bytes +=
+                (double)nacre_shape_count(node->inputs[i].shape) * (double)nacre_dtype_size(node->inputs[i].dtype);
+}
+
 double nc_update_norm(const nacre_view *view)
 {
     double sum = 0;

@@ -23,6 +23,8 @@ nacre_status nc_update_shape(nacre_shape_call *call, int moments);
 typedef void nc_update_rule(const int64_t *attributes, const nacre_view *views, nc_update_now now);
 /* The rule for each tensor of the call, none where the scale is 0. `momentum`: the attribute's. */
 void nc_update_reference(const nacre_call *call, int moments, double momentum, nc_update_rule *rule);
+/* Tensors are read and, but for the gradients, written. */
+void nc_update_cost(const nacre_node_info *node, int moments, nacre_cost *cost);
 /* The Euclidean norm of a tensor's elements. */
 double nc_update_norm(const nacre_view *view);
 
