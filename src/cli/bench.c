@@ -8,19 +8,14 @@
 #include <string.h>
 #include <sys/resource.h>
 
-static const nc_workload *const workloads[] = {&nc_bench_mlp_train, &nc_bench_lenet_train, &nc_bench_startup,
-                                               &nc_bench_graph,     &nc_bench_peak,        &nc_bench_triad};
-enum { WORKLOADS = sizeof workloads / sizeof *workloads };
+static const nc_workload *const lists[] = {nc_bench_training, nc_bench_inference, nc_bench_optimizers,
+                                           nc_bench_layers,   nc_bench_process,   nc_bench_machine};
+enum { LISTS = sizeof lists / sizeof *lists };
 
-/* ---- measuring ---------------------------------------------------------------------------------------------------
+/* ---- measuring -----------------------------------------------------------------------------------------------------
  */
 
-typedef struct series {
-    double *seconds; /* of each timed step */
-    int count, capacity;
-} series;
-
-static bool add(nacre_context *context, series *times, double seconds)
+bool nc_series_add(nacre_context *context, nc_series *times, double seconds)
 {
     if (times->count == times->capacity) {
         int capacity = times->capacity ? 2 * times->capacity : 1024;
@@ -33,30 +28,44 @@ static bool add(nacre_context *context, series *times, double seconds)
     return true;
 }
 
-/* At least three steps, and steps until half a second or fifty steps. */
-static bool warm_up(const nc_workload *workload, nc_bench *bench)
-{
-    const double start = nacre_seconds();
-    for (int i = 0; i < 3 || (i < 50 && nacre_seconds() - start < 0.5); i++)
-        if (workload->step(bench) < 0) return false;
-    return true;
-}
-
-static bool measure(const nc_workload *workload, nc_bench *bench, double seconds, int64_t least, series *times)
-{
-    if (!warm_up(workload, bench)) return false;
-    const double end = nacre_seconds() + seconds;
-    while (times->count < least || nacre_seconds() < end) {
-        double step = workload->step(bench);
-        if (step < 0 || !add(bench->context, times, step)) return false;
-    }
-    return true;
-}
-
 static int by_size(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
+}
+
+void nc_series_sort(nc_series *times)
+{
+    qsort(times->seconds, (size_t)times->count, sizeof *times->seconds, by_size);
+}
+
+double nc_series_median(const nc_series *times)
+{
+    const double *middle = times->seconds + times->count / 2;
+    return times->count % 2 ? middle[0] : 0.5 * (middle[-1] + middle[0]);
+}
+
+static bool warm_up(nc_bench *bench)
+{
+    const nc_workload *workload = bench->workload;
+    const double start = nacre_seconds();
+    for (int i = 0; workload->warm_up ? i < workload->warm_up : i < 3 || (i < 50 && nacre_seconds() - start < 0.5); i++)
+        if (workload->step(bench) < 0) return false;
+    return true;
+}
+
+bool nc_measure(nc_bench *bench, nc_series *times)
+{
+    if (!warm_up(bench)) return false;
+    nacre_profile_start(bench->timed);
+    const double end = nacre_seconds() + bench->seconds;
+    bool complete = true;
+    while (complete && (times->count < bench->least || nacre_seconds() < end)) {
+        const double step = bench->workload->step(bench);
+        complete = step >= 0 && nc_series_add(bench->context, times, step);
+    }
+    nacre_profile_stop(bench->timed);
+    return complete;
 }
 
 /* ---- reporting -----------------------------------------------------------------------------------------------------
@@ -69,59 +78,107 @@ static double own_memory(void)
     return 1024.0 * (double)usage.ru_maxrss;
 }
 
-static void add_number(cJSON *object, const char *name, double value, int decimals)
+void nc_add_rounded(cJSON *object, const char *name, double value, int decimals)
 {
     const double scale = pow(10, decimals);
     cJSON_AddNumberToObject(object, name, round(value * scale) / scale);
 }
 
-/* The same keys as the comparison's other side: see bench/compare. */
-static cJSON *describe(const nc_workload *workload, nc_bench *bench, const series *times)
+static double value_of(const nc_bench *bench, double seconds)
 {
+    if (bench->items > 0) return bench->items / seconds;
+    return bench->value > 0 ? bench->value : seconds * 1e3;
+}
+
+/* The same keys as the comparison's other side: see bench/compare. */
+static cJSON *describe(nc_bench *bench, const nc_series *times)
+{
+    const nc_workload *workload = bench->workload;
+    const double least = times->seconds[0], middle = nc_series_median(times);
     cJSON *object = cJSON_CreateObject();
-    const double least = times->seconds[0],
-                 middle = times->count % 2
-                              ? times->seconds[times->count / 2]
-                              : 0.5 * (times->seconds[times->count / 2 - 1] + times->seconds[times->count / 2]);
     cJSON_AddStringToObject(object, "workload", workload->name);
     cJSON_AddStringToObject(object, "metric", workload->metric);
-    add_number(object, "value", bench->items > 0 ? bench->items / middle : middle * 1e3, 3);
+    nc_add_rounded(object, "value", value_of(bench, middle), 3);
     cJSON_AddStringToObject(object, "unit", workload->unit);
     cJSON_AddNumberToObject(object, "threads", nacre_threads(bench->context));
-    cJSON_AddStringToObject(object, "dtype", "fp32");
+    cJSON_AddStringToObject(object, "dtype", bench->dtype == NACRE_BF16 ? "bf16" : "fp32");
     cJSON_AddStringToObject(object, "nacre_version", nacre_version());
-    add_number(object, "peak_rss_mb", (workload->memory ? workload->memory() : own_memory()) / 1048576, 1);
-    add_number(object, "ms_median", middle * 1e3, 4);
-    add_number(object, "ms_min", least * 1e3, 4);
+    nc_add_rounded(object, "peak_rss_mb", (workload->memory ? workload->memory() : own_memory()) / 1048576, 1);
+    nc_add_rounded(object, "ms_median", middle * 1e3, 4);
+    nc_add_rounded(object, "ms_min", least * 1e3, 4);
     cJSON_AddNumberToObject(object, "iters", times->count);
     cJSON_AddStringToObject(object, "mode",
                             nacre_context_device(bench->context) == NACRE_DEVICE_REFERENCE ? "reference" : "plan");
-    if (bench->items > 0) add_number(object, "value_best", bench->items / least, 3);
+    if (bench->items > 0) nc_add_rounded(object, "value_best", bench->items / least, 3);
     if (bench->operations > 0) {
-        add_number(object, "gflop_per_step", bench->operations * 1e-9, 4);
-        add_number(object, "gfs_median", bench->operations / middle * 1e-9, 1);
-        add_number(object, "gfs_best", bench->operations / least * 1e-9, 1);
+        nc_add_rounded(object, "gflop_per_step", bench->operations * 1e-9, 4);
+        nc_add_rounded(object, "gfs_median", bench->operations / middle * 1e-9, 1);
+        nc_add_rounded(object, "gfs_best", bench->operations / least * 1e-9, 1);
     }
     if (bench->bytes > 0) {
-        add_number(object, "gbyte_per_step", bench->bytes * 1e-9, 4);
-        add_number(object, "gbs_best", bench->bytes / least * 1e-9, 1);
+        nc_add_rounded(object, "gbyte_per_step", bench->bytes * 1e-9, 4);
+        nc_add_rounded(object, "gbs_best", bench->bytes / least * 1e-9, 1);
     }
     if (bench->parameters > 0) cJSON_AddNumberToObject(object, "params", (double)bench->parameters);
     if (workload->add_facts) workload->add_facts(bench, object);
     return object;
 }
 
+static void print_value(const cJSON *item, const char *after)
+{
+    if (cJSON_IsNumber(item))
+        printf("%.10g%s", item->valuedouble, after);
+    else if (cJSON_IsString(item))
+        printf("%s%s", item->valuestring, after);
+}
+
+/* Rows of a table, one a line: "layer=... fwd_gfs=...", and what is within them further in. */
+static void print_rows(const cJSON *table, int indent)
+{
+    for (const cJSON *row = table->child; row; row = row->next) {
+        printf("%*s", indent, "");
+        for (const cJSON *cell = row->child; cell; cell = cell->next) {
+            if (cJSON_IsArray(cell)) continue;
+            printf("%s=", cell->string);
+            print_value(cell, cell->next && !cJSON_IsArray(cell->next) ? "  " : "\n");
+        }
+        for (const cJSON *cell = row->child; cell; cell = cell->next)
+            if (cJSON_IsArray(cell)) print_rows(cell, indent + 4);
+    }
+}
+
 static nc_exit print(nc_call *call, cJSON *object)
 {
     if (nc_flag(call, "json")) return nc_print_json(call, object);
     for (const cJSON *item = object ? object->child : NULL; item; item = item->next) {
-        if (cJSON_IsNumber(item))
-            printf("%-16s %.10g\n", item->string, item->valuedouble);
-        else if (cJSON_IsString(item))
-            printf("%-16s %s\n", item->string, item->valuestring);
+        if (cJSON_IsArray(item)) {
+            print_rows(item, 2);
+            continue;
+        }
+        printf("%-16s ", item->string);
+        print_value(item, "\n");
     }
     cJSON_Delete(object);
     return object ? NC_EXIT_DONE : NC_EXIT_FAILED;
+}
+
+/* The table on stdout, or with --json on stderr, so that what programs read stays one line. */
+static nc_exit print_profile(nc_call *call, nc_bench *bench)
+{
+    nacre_ceiling ceiling;
+    nacre_buffer text = nacre_buffer_create(call->context);
+    char path[128];
+    snprintf(path, sizeof path, "%s.trace.json", bench->workload->name);
+    nc_exit code = NC_EXIT_FAILED;
+    if (nacre_ceiling_measure(call->context, &ceiling) == NACRE_OK &&
+        nacre_profile_print(bench->timed, &ceiling, &text) == NACRE_OK &&
+        nacre_profile_write_trace(bench->timed, path) == NACRE_OK) {
+        FILE *stream = nc_flag(call, "json") ? stderr : stdout;
+        fprintf(stream, "\n%.*s%s: a time line for ui.perfetto.dev\n", (int)text.size, text.data, path);
+        code = NC_EXIT_DONE;
+    }
+    nacre_buffer_destroy(&text);
+    return code;
 }
 
 /* ---- the command ----------------------------------------------------------------------------------------------------
@@ -129,15 +186,23 @@ static nc_exit print(nc_call *call, cJSON *object)
 
 static nc_exit run_workload(nc_call *call, const nc_workload *workload)
 {
-    nc_bench bench = {.context = call->context};
-    series times = {0};
+    nc_bench bench = {.context = call->context,
+                      .workload = workload,
+                      .dtype = nc_choice(call, "dtype") == 1 ? NACRE_BF16 : NACRE_F32,
+                      .seconds = nc_number(call, "seconds"),
+                      .least = nc_integer(call, "min-iters")};
+    nc_series times = {0};
     nc_exit code = NC_EXIT_FAILED;
-    if (workload->create(&bench) &&
-        measure(workload, &bench, nc_number(call, "seconds"), nc_integer(call, "min-iters"), &times)) {
-        qsort(times.seconds, (size_t)times.count, sizeof *times.seconds, by_size);
-        code = print(call, describe(workload, &bench, &times));
+    if (bench.dtype != NACRE_F32 && !workload->half)
+        return nc_usage_error(call, "%s knows only --dtype fp32", workload->name);
+    if (nc_flag(call, "profile")) bench.timed = nacre_profile_create(call->context);
+    if (workload->create(&bench) && (workload->measure ? workload->measure : nc_measure)(&bench, &times)) {
+        nc_series_sort(&times);
+        code = print(call, describe(&bench, &times));
+        if (bench.timed && code == NC_EXIT_DONE) code = print_profile(call, &bench);
     }
     workload->destroy(&bench);
+    nacre_profile_destroy(bench.timed);
     nacre_release(call->context, times.seconds);
     return code;
 }
@@ -155,9 +220,12 @@ static int run(nc_call *call)
 {
     const char *name = call->arguments[0];
     if (nc_flag(call, "once")) return print_prediction(call);
-    for (int i = 0; i < WORKLOADS; i++)
-        if (!strcmp(workloads[i]->name, name)) return run_workload(call, workloads[i]);
-    for (int i = 0; i < WORKLOADS; i++) printf("%-14s %s\n", workloads[i]->name, workloads[i]->summary);
+    for (int i = 0; i < LISTS; i++)
+        for (const nc_workload *workload = lists[i]; workload->name; workload++)
+            if (!strcmp(workload->name, name)) return run_workload(call, workload);
+    for (int i = 0; i < LISTS; i++)
+        for (const nc_workload *workload = lists[i]; workload->name; workload++)
+            printf("%-20s %s\n", workload->name, workload->summary);
     return NC_EXIT_DONE;
 }
 
@@ -182,13 +250,26 @@ const nc_command nc_command_bench = {
                                     .argument = "N",
                                     .fallback = "5",
                                     .doc = "Time at least this many steps."},
+                                   {.name = "dtype",
+                                    .type = NC_CHOICE,
+                                    .choices = "fp32|bf16",
+                                    .fallback = "fp32",
+                                    .doc = "What products and convolutions compute in."},
+                                   {.name = "profile",
+                                    .letter = 'p',
+                                    .type = NC_FLAG,
+                                    .doc = "Print where the time of the timed steps went, operation by operation, and "
+                                           "write a time line to WORKLOAD.trace.json."},
                                    {.name = "once",
                                     .type = NC_FLAG,
                                     .doc = "startup: make the one prediction, print its class, measure nothing."},
                                    {0}},
     .arguments = {{.name = "WORKLOAD",
                    .type = NC_CHOICE,
-                   .choices = "mlp_train|lenet_train|startup|graph|peak|triad|list",
+                   .choices =
+                       "mlp_train|lenet_train|resnet56_train|lstm_train|gpt_train|gpt2_train|dcgan_train|vae_train|"
+                       "resnet50_infer_b1|resnet50_infer_b16|mobilenetv2_infer_b1|vgg16_infer_b1|bert_infer|"
+                       "adamw_step|sgd_step|conv_layers|startup|graph|peak|triad|list",
                    .doc = "What to time, or 'list'."}},
     .examples =
         (const nc_example[]){{"nacre bench lenet_train --threads 2", NULL}, {"nacre bench graph --json", NULL}, {0}},

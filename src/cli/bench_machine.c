@@ -28,16 +28,6 @@ static void keep(nc_bench *bench)
     (void)bench;
 }
 
-const nc_workload nc_bench_peak = {
-    .name = "peak",
-    .metric = "f32 multiply-adds in registers",
-    .unit = "GFLOP/s",
-    .summary = "multiply-adds that never leave the registers: the ceiling of arithmetic",
-    .create = create_peak,
-    .step = step_peak,
-    .destroy = keep,
-};
-
 /* ---- triad ---------------------------------------------------------------------------------------------------------
  */
 
@@ -65,16 +55,6 @@ static void release_arrays(nc_bench *bench)
 {
     nacre_release_aligned(bench->context, bench->state);
 }
-
-const nc_workload nc_bench_triad = {
-    .name = "triad",
-    .metric = "a = b + 0.5 c over arrays of 64 MiB",
-    .unit = "GB/s",
-    .summary = "a = b + 0.5 c over arrays beyond the caches: the ceiling of memory",
-    .create = create_triad,
-    .step = step_triad,
-    .destroy = release_arrays,
-};
 
 /* ---- graph ---------------------------------------------------------------------------------------------------------
  */
@@ -144,13 +124,34 @@ static void destroy_graph(nc_bench *bench)
     nacre_graph_destroy(bench->state);
 }
 
-const nc_workload nc_bench_graph = {
-    .name = "graph",
-    .metric = "rebuild a graph and find its plan",
-    .unit = "ms",
-    .summary = "build a graph of 1,000 nodes again, hash it and find its plan; then what running one node costs",
-    .create = create_graph,
-    .step = step_graph,
-    .destroy = destroy_graph,
-    .add_facts = add_graph_facts,
+const nc_workload nc_bench_machine[] = {
+    {
+        .name = "graph",
+        .metric = "rebuild a graph and find its plan",
+        .unit = "ms",
+        .summary = "build a graph of 1,000 nodes again, hash it and find its plan; then what running one node costs",
+        .create = create_graph,
+        .step = step_graph,
+        .destroy = destroy_graph,
+        .add_facts = add_graph_facts,
+    },
+    {
+        .name = "peak",
+        .metric = "f32 multiply-adds in registers",
+        .unit = "GFLOP/s",
+        .summary = "multiply-adds that never leave the registers: the ceiling of arithmetic",
+        .create = create_peak,
+        .step = step_peak,
+        .destroy = keep,
+    },
+    {
+        .name = "triad",
+        .metric = "a = b + 0.5 c over arrays of 64 MiB",
+        .unit = "GB/s",
+        .summary = "a = b + 0.5 c over arrays beyond the caches: the ceiling of memory",
+        .create = create_triad,
+        .step = step_triad,
+        .destroy = release_arrays,
+    },
+    {0},
 };

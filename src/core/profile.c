@@ -234,10 +234,10 @@ nacre_status nacre_profile_print(nacre_profile *profile, const nacre_ceiling *ce
     return nacre_check(profile->context);
 }
 
-static void print_event(nacre_buffer *text, const event *event, const site *here, double origin)
+static void print_event(nacre_buffer *text, const event *done, const site *here, double origin)
 {
     nacre_buffer_print(text, "{\"ph\":\"X\",\"pid\":1,\"tid\":1,\"ts\":%.3f,\"dur\":%.3f,\"cat\":",
-                       1e6 * (event->start - origin), 1e6 * event->seconds);
+                       1e6 * (done->start - origin), 1e6 * done->seconds);
     nacre_buffer_quote(text, here->variant);
     nacre_buffer_print(text, ",\"name\":");
     nacre_buffer_quote(text, here->op);
@@ -245,9 +245,9 @@ static void print_event(nacre_buffer *text, const event *event, const site *here
     nacre_buffer_quote(text, here->path);
     nacre_buffer_print(text, ",\"shapes\":");
     nacre_buffer_quote(text, here->shapes);
-    if (here->cost.operations > 0 && event->seconds > 0)
-        nacre_buffer_print(text, ",\"GFLOP/s\":%.1f", here->cost.operations / event->seconds * 1e-9);
-    if (event->seconds > 0) nacre_buffer_print(text, ",\"GB/s\":%.1f", here->cost.bytes / event->seconds * 1e-9);
+    if (here->cost.operations > 0 && done->seconds > 0)
+        nacre_buffer_print(text, ",\"GFLOP/s\":%.1f", here->cost.operations / done->seconds * 1e-9);
+    if (done->seconds > 0) nacre_buffer_print(text, ",\"GB/s\":%.1f", here->cost.bytes / done->seconds * 1e-9);
     nacre_buffer_print(text, "}}");
 }
 
