@@ -36,7 +36,7 @@ static int by_size(const void *a, const void *b)
 
 void nc_series_sort(nc_series *times)
 {
-    qsort(times->seconds, (size_t)times->count, sizeof *times->seconds, by_size);
+    if (times->count > 1) qsort(times->seconds, (size_t)times->count, sizeof *times->seconds, by_size);
 }
 
 double nc_series_median(const nc_series *times)
@@ -54,7 +54,7 @@ static bool warm_up(nc_bench *bench)
     return true;
 }
 
-bool nc_measure(nc_bench *bench, nc_series *times)
+bool nc_bench_measure(nc_bench *bench, nc_series *times)
 {
     if (!warm_up(bench)) return false;
     nacre_profile_start(bench->timed);
@@ -90,36 +90,40 @@ static double value_of(const nc_bench *bench, double seconds)
     return bench->value > 0 ? bench->value : seconds * 1e3;
 }
 
-/* The same keys as the comparison's other side: see bench/compare. */
+static void add_times(cJSON *object, const nc_bench *bench, const nc_series *times)
+{
+    const double least = times->seconds[0], middle = nc_series_median(times);
+    nc_add_rounded(object, "value", value_of(bench, middle), 3);
+    nc_add_rounded(object, "ms_median", middle * 1e3, 4);
+    nc_add_rounded(object, "ms_min", least * 1e3, 4);
+    cJSON_AddNumberToObject(object, "iters", times->count);
+    if (bench->items > 0) nc_add_rounded(object, "value_best", bench->items / least, 3);
+    if (bench->operations > 0) {
+        nc_add_rounded(object, "gfs_median", bench->operations / middle * 1e-9, 1);
+        nc_add_rounded(object, "gfs_best", bench->operations / least * 1e-9, 1);
+    }
+    if (bench->bytes > 0) nc_add_rounded(object, "gbs_best", bench->bytes / least * 1e-9, 1);
+}
+
+/* The same keys as the comparison's other side: see bench/compare. Without times only what a step is. */
 static cJSON *describe(nc_bench *bench, const nc_series *times)
 {
     const nc_workload *workload = bench->workload;
-    const double least = times->seconds[0], middle = nc_series_median(times);
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "workload", workload->name);
     cJSON_AddStringToObject(object, "metric", workload->metric);
-    nc_add_rounded(object, "value", value_of(bench, middle), 3);
     cJSON_AddStringToObject(object, "unit", workload->unit);
     cJSON_AddNumberToObject(object, "threads", nacre_threads(bench->context));
     cJSON_AddStringToObject(object, "dtype", bench->dtype == NACRE_BF16 ? "bf16" : "fp32");
     cJSON_AddStringToObject(object, "nacre_version", nacre_version());
     nc_add_rounded(object, "peak_rss_mb", (workload->memory ? workload->memory() : own_memory()) / 1048576, 1);
-    nc_add_rounded(object, "ms_median", middle * 1e3, 4);
-    nc_add_rounded(object, "ms_min", least * 1e3, 4);
-    cJSON_AddNumberToObject(object, "iters", times->count);
     cJSON_AddStringToObject(object, "mode",
                             nacre_context_device(bench->context) == NACRE_DEVICE_REFERENCE ? "reference" : "plan");
-    if (bench->items > 0) nc_add_rounded(object, "value_best", bench->items / least, 3);
-    if (bench->operations > 0) {
-        nc_add_rounded(object, "gflop_per_step", bench->operations * 1e-9, 4);
-        nc_add_rounded(object, "gfs_median", bench->operations / middle * 1e-9, 1);
-        nc_add_rounded(object, "gfs_best", bench->operations / least * 1e-9, 1);
-    }
-    if (bench->bytes > 0) {
-        nc_add_rounded(object, "gbyte_per_step", bench->bytes * 1e-9, 4);
-        nc_add_rounded(object, "gbs_best", bench->bytes / least * 1e-9, 1);
-    }
+    if (bench->operations > 0) nc_add_rounded(object, "gflop_per_step", bench->operations * 1e-9, 4);
+    if (bench->bytes > 0) nc_add_rounded(object, "gbyte_per_step", bench->bytes * 1e-9, 4);
     if (bench->parameters > 0) cJSON_AddNumberToObject(object, "params", (double)bench->parameters);
+    if (times->count == 0) return object;
+    add_times(object, bench, times);
     if (workload->add_facts) workload->add_facts(bench, object);
     return object;
 }
@@ -162,25 +166,6 @@ static nc_exit print(nc_call *call, cJSON *object)
     return object ? NC_EXIT_DONE : NC_EXIT_FAILED;
 }
 
-/* The table on stdout, or with --json on stderr, so that what programs read stays one line. */
-static nc_exit print_profile(nc_call *call, nc_bench *bench)
-{
-    nacre_ceiling ceiling;
-    nacre_buffer text = nacre_buffer_create(call->context);
-    char path[128];
-    snprintf(path, sizeof path, "%s.trace.json", bench->workload->name);
-    nc_exit code = NC_EXIT_FAILED;
-    if (nacre_ceiling_measure(call->context, &ceiling) == NACRE_OK &&
-        nacre_profile_print(bench->timed, &ceiling, &text) == NACRE_OK &&
-        nacre_profile_write_trace(bench->timed, path) == NACRE_OK) {
-        FILE *stream = nc_flag(call, "json") ? stderr : stdout;
-        fprintf(stream, "\n%.*s%s: a time line for ui.perfetto.dev\n", (int)text.size, text.data, path);
-        code = NC_EXIT_DONE;
-    }
-    nacre_buffer_destroy(&text);
-    return code;
-}
-
 /* ---- the command ----------------------------------------------------------------------------------------------------
  */
 
@@ -196,10 +181,15 @@ static nc_exit run_workload(nc_call *call, const nc_workload *workload)
     if (bench.dtype != NACRE_F32 && !workload->half)
         return nc_usage_error(call, "%s knows only --dtype fp32", workload->name);
     if (nc_flag(call, "profile")) bench.timed = nacre_profile_create(call->context);
-    if (workload->create(&bench) && (workload->measure ? workload->measure : nc_measure)(&bench, &times)) {
+    bool (*measure)(nc_bench *, nc_series *) = workload->measure ? workload->measure : nc_bench_measure;
+    if (workload->create(&bench) && (nc_flag(call, "dry-run") || measure(&bench, &times))) {
         nc_series_sort(&times);
         code = print(call, describe(&bench, &times));
-        if (bench.timed && code == NC_EXIT_DONE) code = print_profile(call, &bench);
+        if (bench.timed && code == NC_EXIT_DONE) {
+            char trace[96];
+            snprintf(trace, sizeof trace, "%s.trace.json", workload->name);
+            code = nc_print_profile(call, bench.timed, NULL, trace);
+        }
     }
     workload->destroy(&bench);
     nacre_profile_destroy(bench.timed);
@@ -260,6 +250,11 @@ const nc_command nc_command_bench = {
                                     .type = NC_FLAG,
                                     .doc = "Print where the time of the timed steps went, operation by operation, and "
                                            "write a time line to WORKLOAD.trace.json."},
+                                   {.name = "dry-run",
+                                    .letter = 'n',
+                                    .type = NC_FLAG,
+                                    .doc = "Say what a step is - parameters, arithmetic, memory traffic - and run "
+                                           "nothing."},
                                    {.name = "once",
                                     .type = NC_FLAG,
                                     .doc = "startup: make the one prediction, print its class, measure nothing."},

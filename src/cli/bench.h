@@ -39,8 +39,8 @@ struct nc_workload {
     bool (*create)(nc_bench *bench); /* false after a recorded failure; `destroy` is called in any case */
     double (*step)(nc_bench *bench); /* the seconds that count, negative after a recorded failure */
     void (*destroy)(nc_bench *bench);
-    bool (*measure)(nc_bench *bench, nc_series *times); /* instead of steps; NULL: nc_measure */
-    int warm_up;                                        /* steps before the clock; 0: see nc_measure */
+    bool (*measure)(nc_bench *bench, nc_series *times); /* instead of steps; NULL: nc_bench_measure */
+    int warm_up;                                        /* steps before the clock; 0: see nc_bench_measure */
     bool half;                                          /* can be asked for bf16 */
     void (*add_facts)(nc_bench *bench, cJSON *object);  /* further fields; may measure; NULL: none */
     double (*memory)(void);                             /* peak resident bytes, NULL: of this process */
@@ -53,7 +53,7 @@ extern const nc_workload nc_bench_training[], nc_bench_inference[], nc_bench_opt
 
 /* Calls the step until bench->seconds have passed and bench->least steps are timed, after a warm-up of as many steps as
  * the workload says, else at least three, and steps until half a second or fifty steps. */
-bool nc_measure(nc_bench *bench, nc_series *times);
+bool nc_bench_measure(nc_bench *bench, nc_series *times);
 bool nc_series_add(nacre_context *context, nc_series *times, double seconds);
 void nc_series_sort(nc_series *times);
 double nc_series_median(const nc_series *times); /* of sorted ones */
@@ -73,19 +73,19 @@ typedef struct nc_bench_network {
     int fed_count;
 } nc_bench_network;
 
-/* The state of a workload that is a graph: opened by create; nc_network_step and nc_network_destroy are its functions.
+/* The state of a workload that is a graph: opened by create; nc_step_network and nc_close_network are its functions.
  */
-nc_bench_network *nc_network_create(nc_bench *bench);
-double nc_network_step(nc_bench *bench);
-void nc_network_destroy(nc_bench *bench);
+nc_bench_network *nc_open_network(nc_bench *bench);
+double nc_step_network(nc_bench *bench);
+void nc_close_network(nc_bench *bench);
 /* An architecture of the zoo over tensors of the graph, with settings ended by a NULL name. */
-nacre_tensor *nc_network_zoo(nc_bench_network *network, const char *name, const nacre_setting *settings, int model,
-                             bool training, nacre_tensor *const *inputs, nacre_tensor **outputs, int output_limit);
+nacre_tensor *nc_build_zoo(nc_bench_network *network, const char *name, const nacre_setting *settings, int model,
+                           bool training, nacre_tensor *const *inputs, nacre_tensor **outputs, int output_limit);
 /* An input that is fed the same numbers in every run: normal ones, uniform ones in [0, 1), or whole ones below `limit`.
  */
-nacre_tensor *nc_network_normal(nc_bench_network *network, const char *name, nacre_shape shape);
-nacre_tensor *nc_network_uniform(nc_bench_network *network, const char *name, nacre_shape shape);
-nacre_tensor *nc_network_whole(nc_bench_network *network, const char *name, nacre_shape shape, int64_t limit);
+nacre_tensor *nc_feed_normal(nc_bench_network *network, const char *name, nacre_shape shape);
+nacre_tensor *nc_feed_uniform(nc_bench_network *network, const char *name, nacre_shape shape);
+nacre_tensor *nc_feed_whole(nc_bench_network *network, const char *name, nacre_shape shape, int64_t limit);
 
 /* The class of an image of ones by a fresh LeNet: what the process that `startup` starts does; -1 after a failure. */
 int nc_predict_once(nacre_context *context);

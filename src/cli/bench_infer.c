@@ -18,11 +18,11 @@ typedef struct inference {
 static bool create(nc_bench *bench)
 {
     const inference *what = bench->workload->details;
-    nc_bench_network *network = nc_network_create(bench);
+    nc_bench_network *network = nc_open_network(bench);
     if (!network) return false;
-    nacre_tensor *x = what->vocabulary ? nc_network_whole(network, "x", what->input, what->vocabulary)
-                                       : nc_network_normal(network, "x", what->input);
-    nacre_output(nc_network_zoo(network, what->zoo, what->settings, 0, false, &x, NULL, 0));
+    nacre_tensor *x = what->vocabulary ? nc_feed_whole(network, "x", what->input, what->vocabulary)
+                                       : nc_feed_normal(network, "x", what->input);
+    nacre_output(nc_build_zoo(network, what->zoo, what->settings, 0, false, &x, NULL, 0));
     bench->items = (double)what->input.dims[0];
     bench->operations = nacre_graph_cost(network->graph).operations;
     bench->parameters = nacre_model_elements(network->models[0], NACRE_ENTRY_PARAMETER);
@@ -32,8 +32,7 @@ static bool create(nc_bench *bench)
 #define INFERENCE(id, of, text, ...)                                                                                   \
     {                                                                                                                  \
         .name = id, .metric = "inference throughput", .unit = of, .summary = text, .create = create,                   \
-        .step = nc_network_step, .destroy = nc_network_destroy, .half = true,                                          \
-        .details = &(const inference){__VA_ARGS__},                                                                    \
+        .step = nc_step_network, .destroy = nc_close_network, .details = &(const inference){__VA_ARGS__},              \
     }
 
 const nc_workload nc_bench_inference[] = {

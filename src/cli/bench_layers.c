@@ -56,11 +56,11 @@ static bool build(nc_bench_network *network, const layer *what)
     const nacre_conv_options options = {.stride = {what->stride, what->stride},
                                         .padding = {what->kernel / 2, what->kernel / 2},
                                         .groups = what->groups};
-    nacre_tensor *x = nc_network_normal(network, "x", NACRE_SHAPE(what->batch, what->in, what->size, what->size));
+    nacre_tensor *x = nc_feed_normal(network, "x", NACRE_SHAPE(what->batch, what->in, what->size, what->size));
     nacre_tensor *w =
-        nc_network_normal(network, "w", NACRE_SHAPE(what->out, what->in / what->groups, what->kernel, what->kernel));
+        nc_feed_normal(network, "w", NACRE_SHAPE(what->out, what->in / what->groups, what->kernel, what->kernel));
     nacre_tensor *y = nacre_conv_with(x, w, NULL, &options), *operands[] = {w, x}, *gradients[2];
-    nacre_tensor *dy = nc_network_normal(network, "dy", nacre_tensor_shape(y));
+    nacre_tensor *dy = nc_feed_normal(network, "dy", nacre_tensor_shape(y));
     nacre_output(y);
     const int wanted = what->first ? 1 : 2;
     nacre_vjp(&y, &dy, 1, operands, wanted, gradients);
@@ -144,7 +144,7 @@ static cJSON *describe(const layer *what, const timing best[DIRECTIONS])
 /* The layer by the kernels that the planner takes, then, forced, by the others. */
 static cJSON *measure_layer(nc_bench *bench, const layer *what, timing best[DIRECTIONS])
 {
-    nc_bench_network *network = nc_network_create(bench);
+    nc_bench_network *network = nc_open_network(bench);
     cJSON *row = NULL;
     if (network && build(network, what) && time_runs(bench, network->graph, best)) {
         row = describe(what, best);
@@ -152,7 +152,7 @@ static cJSON *measure_layer(nc_bench *bench, const layer *what, timing best[DIRE
         for (int k = 0; k < DIRECTIONS; k++)
             if (*best[k].kernel && !time_others(bench, network->graph, k, &best[k], others)) break;
     }
-    nc_network_destroy(bench);
+    nc_close_network(bench);
     bench->state = NULL;
     return row;
 }
@@ -205,7 +205,7 @@ const nc_workload nc_bench_layers[] = {
         .create = create,
         .measure = measure,
         .destroy = destroy,
-        .half = true,
+
         .add_facts = add_facts,
     },
     {0},

@@ -7,18 +7,17 @@
 
 #include <string.h>
 
-nc_bench_network *nc_network_create(nc_bench *bench)
+nc_bench_network *nc_open_network(nc_bench *bench)
 {
     nc_bench_network *network = bench->state = nacre_allocate(bench->context, sizeof *network);
     if (!network) return NULL;
     network->context = bench->context;
     network->graph = nacre_graph_create(bench->context);
-    if (bench->dtype != NACRE_F32) nacre_graph_set_precision(network->graph, bench->dtype);
     for (int i = 0; i < 2; i++) network->models[i] = nacre_model_create(bench->context);
     return nacre_check(bench->context) == NACRE_OK ? network : NULL;
 }
 
-double nc_network_step(nc_bench *bench)
+double nc_step_network(nc_bench *bench)
 {
     nc_bench_network *network = bench->state;
     const double start = nacre_seconds();
@@ -28,7 +27,7 @@ double nc_network_step(nc_bench *bench)
     return nacre_run(network->graph) == NACRE_OK ? nacre_seconds() - start : -1;
 }
 
-void nc_network_destroy(nc_bench *bench)
+void nc_close_network(nc_bench *bench)
 {
     nc_bench_network *network = bench->state;
     if (!network) return;
@@ -38,8 +37,8 @@ void nc_network_destroy(nc_bench *bench)
     nacre_release(bench->context, network);
 }
 
-nacre_tensor *nc_network_zoo(nc_bench_network *network, const char *name, const nacre_setting *settings, int model,
-                             bool training, nacre_tensor *const *inputs, nacre_tensor **outputs, int output_limit)
+nacre_tensor *nc_build_zoo(nc_bench_network *network, const char *name, const nacre_setting *settings, int model,
+                           bool training, nacre_tensor *const *inputs, nacre_tensor **outputs, int output_limit)
 {
     const char *source = nacre_zoo_text(name);
     nacre_text *text = nacre_text_parse(network->context, source, strlen(source), name);
@@ -72,17 +71,17 @@ static nacre_tensor *numbers(nc_bench_network *network, const char *name, nacre_
     return feed(network, input, data);
 }
 
-nacre_tensor *nc_network_normal(nc_bench_network *network, const char *name, nacre_shape shape)
+nacre_tensor *nc_feed_normal(nc_bench_network *network, const char *name, nacre_shape shape)
 {
     return numbers(network, name, shape, true);
 }
 
-nacre_tensor *nc_network_uniform(nc_bench_network *network, const char *name, nacre_shape shape)
+nacre_tensor *nc_feed_uniform(nc_bench_network *network, const char *name, nacre_shape shape)
 {
     return numbers(network, name, shape, false);
 }
 
-nacre_tensor *nc_network_whole(nc_bench_network *network, const char *name, nacre_shape shape, int64_t limit)
+nacre_tensor *nc_feed_whole(nc_bench_network *network, const char *name, nacre_shape shape, int64_t limit)
 {
     nacre_tensor *input = nacre_input(network->graph, name, NACRE_I64, shape);
     const int64_t count = nacre_shape_count(shape);

@@ -32,7 +32,7 @@ static bool add_entries(nc_bench_network *network, int moments)
 {
     nacre_model *model = network->models[0];
     nacre_tensor *x = nacre_input(network->graph, "x", NACRE_F32, NACRE_SHAPE(1, 3, 224, 224));
-    nc_network_zoo(network, "resnet", NULL, 0, false, &x, NULL, 0);
+    nc_build_zoo(network, "resnet", NULL, 0, false, &x, NULL, 0);
     const int count = nacre_model_count(model);
     static const char *const names[] = {"first", "second"};
     bool complete = add_state(model, "gradient", count);
@@ -75,7 +75,7 @@ static bool build(nc_bench *bench, const optimizer *what, nacre_tensor **weights
 static bool create(nc_bench *bench)
 {
     const optimizer *what = bench->workload->details;
-    nc_bench_network *network = nc_network_create(bench);
+    nc_bench_network *network = nc_open_network(bench);
     if (!network || !add_entries(network, what->moments)) return false;
     const size_t count = (size_t)nacre_model_count(network->models[0]);
     nacre_tensor **tensors = nacre_allocate(bench->context, sizeof *tensors * 4 * count);
@@ -108,7 +108,7 @@ static void add_facts(nc_bench *bench, cJSON *object)
 #define OPTIMIZER(id, text, ...)                                                                                       \
     {                                                                                                                  \
         .name = id, .metric = "optimizer throughput", .unit = "Mparams/s", .summary = text, .create = create,          \
-        .step = nc_network_step, .destroy = nc_network_destroy, .add_facts = add_facts,                                \
+        .step = nc_step_network, .destroy = nc_close_network, .add_facts = add_facts,                                  \
         .details = &(const optimizer){__VA_ARGS__},                                                                    \
     }
 

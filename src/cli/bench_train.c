@@ -52,21 +52,21 @@ static bool finish(nc_bench *bench, const training *what, nacre_tensor *loss)
 
 static nacre_tensor *build(nc_bench_network *network, const training *what, nacre_tensor *x)
 {
-    if (what->zoo) return nc_network_zoo(network, what->zoo, what->settings, 0, true, &x, NULL, 0);
+    if (what->zoo) return nc_build_zoo(network, what->zoo, what->settings, 0, true, &x, NULL, 0);
     return nc_bench_lenet(nacre_root(network->graph, network->models[0], true), x);
 }
 
 static bool create(nc_bench *bench)
 {
     const training *what = bench->workload->details;
-    nc_bench_network *network = nc_network_create(bench);
+    nc_bench_network *network = nc_open_network(bench);
     if (!network) return false;
-    nacre_tensor *x = what->vocabulary ? nc_network_whole(network, "x", what->input, what->vocabulary)
-                                       : nc_network_normal(network, "x", what->input);
+    nacre_tensor *x = what->vocabulary ? nc_feed_whole(network, "x", what->input, what->vocabulary)
+                                       : nc_feed_normal(network, "x", what->input);
     nacre_tensor *y = build(network, what, x);
     const int64_t rows = what->classes ? nacre_tensor_count(y) / what->classes : 0;
     y = nacre_reshape(y, NACRE_SHAPE(rows, what->classes));
-    nacre_tensor *target = nc_network_whole(network, "target", NACRE_SHAPE(rows), what->classes);
+    nacre_tensor *target = nc_feed_whole(network, "target", NACRE_SHAPE(rows), what->classes);
     return finish(bench, what, nacre_cross_entropy(y, target, NULL));
 }
 
@@ -87,10 +87,10 @@ static nacre_tensor *evidence_loss(nacre_tensor *const outputs[3], nacre_tensor 
 static bool create_vae(nc_bench *bench)
 {
     const training *what = bench->workload->details;
-    nc_bench_network *network = nc_network_create(bench);
+    nc_bench_network *network = nc_open_network(bench);
     if (!network) return false;
-    nacre_tensor *outputs[3], *x = nc_network_uniform(network, "x", what->input);
-    nc_network_zoo(network, what->zoo, what->settings, 0, true, &x, outputs, 3);
+    nacre_tensor *outputs[3], *x = nc_feed_uniform(network, "x", what->input);
+    nc_build_zoo(network, what->zoo, what->settings, 0, true, &x, outputs, 3);
     return finish(bench, what, evidence_loss(outputs, x));
 }
 
@@ -99,7 +99,7 @@ static bool create_vae(nc_bench *bench)
 
 static nacre_tensor *judge(nc_bench_network *network, nacre_tensor *pictures, double target)
 {
-    nacre_tensor *logits = nc_network_zoo(network, "dcgan_discriminator", NULL, 1, true, &pictures, NULL, 0);
+    nacre_tensor *logits = nc_build_zoo(network, "dcgan_discriminator", NULL, 1, true, &pictures, NULL, 0);
     nacre_tensor *wanted = nacre_full(network->graph, NACRE_F32, nacre_tensor_shape(logits), target);
     return nacre_bce_with_logits_loss(logits, wanted);
 }
@@ -109,14 +109,14 @@ static nacre_tensor *judge(nc_bench_network *network, nacre_tensor *pictures, do
 static bool create_dcgan(nc_bench *bench)
 {
     const training *what = bench->workload->details;
-    nc_bench_network *network = nc_network_create(bench);
+    nc_bench_network *network = nc_open_network(bench);
     if (!network) return false;
-    nacre_tensor *real = nc_network_normal(network, "real", NACRE_SHAPE(what->input.dims[0], 3, 64, 64));
-    nacre_tensor *noise = nc_network_normal(network, "noise", what->input);
+    nacre_tensor *real = nc_feed_normal(network, "real", NACRE_SHAPE(what->input.dims[0], 3, 64, 64));
+    nacre_tensor *noise = nc_feed_normal(network, "noise", what->input);
     nacre_tensor *rate = scalar_input(network, "learning_rate", what->learning_rate);
     network->step = nacre_input(network->graph, "step", NACRE_I64, NACRE_SCALAR);
     nacre_tensor *real_loss = judge(network, real, 1);
-    nacre_tensor *made = nc_network_zoo(network, "dcgan_generator", NULL, 0, true, &noise, NULL, 0);
+    nacre_tensor *made = nc_build_zoo(network, "dcgan_generator", NULL, 0, true, &noise, NULL, 0);
     nacre_tensor *made_loss = judge(network, nacre_stop_gradient(made), 0);
     nacre_tensor *loss = nacre_add(real_loss, made_loss);
     nacre_minimise(loss, network->models[1], &what->optimizer, rate, network->step);
@@ -142,7 +142,7 @@ static void add_facts(nc_bench *bench, cJSON *object)
 #define TRAINING(id, of, text, creator, ...)                                                                           \
     {                                                                                                                  \
         .name = id, .metric = "training throughput", .unit = of, .summary = text, .create = creator,                   \
-        .step = nc_network_step, .destroy = nc_network_destroy, .half = true, .add_facts = add_facts,                  \
+        .step = nc_step_network, .destroy = nc_close_network, .add_facts = add_facts,                                  \
         .details = &(const training){__VA_ARGS__},                                                                     \
     }
 

@@ -172,6 +172,11 @@ const char *nc_size_text(int64_t bytes, char text[NC_SIZE_TEXT]);
 /* Prints the object as one line on stdout and deletes it; NULL (memory ran out while it was built) is a failure. */
 nc_exit nc_print_json(nc_call *call, cJSON *object);
 
+/* A table of where the time went, beside what the machine can do, on stdout (with --json on stderr), and the time line
+ * as NAME in `folder` (NULL: here). */
+struct nacre_profile;
+nc_exit nc_print_profile(nc_call *call, struct nacre_profile *profile, const char *folder, const char *name);
+
 /* ---- documents made from the tables ---------------------------------------------------------------------------------
  */
 

@@ -74,7 +74,10 @@ static int train_once(nc_call *call, nacre_experiment *experiment)
     nc_watch_begin(&watch, call, NULL, 0);
     nacre_experiment_options options = {
         .resume = nc_flag(call, "resume"), .listen = nc_watch_fit, .listen_user = &watch};
+    nacre_profile *profile = nc_flag(call, "profile") ? nacre_profile_create(context) : NULL;
+    nacre_profile_start(profile);
     nacre_status status = nacre_experiment_run(context, experiment, &options, &result);
+    nacre_profile_stop(profile);
     nc_watch_end(&watch);
     int code = status || result.fit.cancelled ? NC_EXIT_FAILED : NC_EXIT_DONE;
     if (status == NACRE_OK && nc_flag(call, "json")) {
@@ -83,6 +86,9 @@ static int train_once(nc_call *call, nacre_experiment *experiment)
         conclude(experiment, &result);
     }
     if (code == NC_EXIT_DONE && result.missed && nc_flag(call, "require-target")) code = NC_EXIT_FAILED;
+    if (profile && status == NACRE_OK && nc_print_profile(call, profile, experiment->folder, "trace.json"))
+        code = NC_EXIT_FAILED;
+    nacre_profile_destroy(profile);
     nacre_metrics_destroy(result.test.metrics);
     nacre_release(context, result.model_path);
     nacre_release(context, result.report_path);
@@ -179,7 +185,8 @@ static int run(nc_call *call)
     nacre_recipe *recipe = nc_open_recipe(call, call->arguments[0], more, &code);
     nacre_experiment experiment;
     if (recipe && recipe->validation.folds > 0) {
-        code = cross_validate(call, recipe);
+        code = nc_flag(call, "profile") ? nc_usage_error(call, "--profile is of one run, not of folds")
+                                        : cross_validate(call, recipe);
     } else if (recipe && nacre_experiment_open(call->context, recipe, nc_data_folder(call), nc_text(call, "output"),
                                                &experiment) == NACRE_OK) {
         code = train_once(call, &experiment);
@@ -197,6 +204,8 @@ static const nc_option OPTIONS[] = {
     {"folds", 'k', NC_INTEGER, "K", NULL, NULL, false,
      "Cross-validation: train K times, each time with another part of the training samples held out and measured; the "
      "recipe's validation.folds."},
+    {"profile", 'p', NC_FLAG, NULL, NULL, NULL, false,
+     "Print where the time went, operation by operation, and write a time line to trace.json in the output folder."},
     {"require-target", 0, NC_FLAG, NULL, NULL, NULL, false, "Fail if a target figure of the recipe is not reached."},
     {0},
 };

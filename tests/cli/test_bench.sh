@@ -15,7 +15,11 @@ run "$NACRE" bench graph --once
 expect_code 2
 expect_err '--once belongs to startup'
 
-for workload in mlp_train lenet_train startup graph peak triad; do
+run "$NACRE" bench graph --dtype bf16
+expect_code 2
+expect_err 'knows only --dtype fp32'
+
+for workload in mlp_train lenet_train vae_train startup graph peak triad; do
     run "$NACRE" bench "$workload" --threads 2 --seconds 0 --min-iters 2 --json
     expect_code 0
     expect_no_err
@@ -29,12 +33,40 @@ for workload in mlp_train lenet_train startup graph peak triad; do
 done
 
 # The work is that of the comparison's other side: parameters, and arithmetic in GFLOP a step.
-run "$NACRE" bench mlp_train --seconds 0 --min-iters 1 --json
-expect_out '"params":669706'
-expect_out '"gflop_per_step":0.4108'
-run "$NACRE" bench lenet_train --seconds 0 --min-iters 1 --json
-expect_out '"params":1625866'
-expect_out '"gflop_per_step":12.4478'
+while read -r workload parameters gflop; do
+    run "$NACRE" bench "$workload" --dry-run --json
+    expect_code 0
+    expect_out "\"params\":$parameters"
+    [ -z "$gflop" ] || expect_out "\"gflop_per_step\":$gflop"
+    ! grep -q ms_ "$scratch/out" || fault "$workload: a dry run measured something"
+done <<'EOF'
+mlp_train 669706 0.4108
+lenet_train 1625866 12.4478
+resnet56_train 853018 96.2598
+gpt_train 10770816 290.5237
+gpt2_train 124439808 191.5571
+dcgan_train 6342272 72.788
+vae_train 652824 0.4198
+resnet50_infer_b1 25557032 8.1784
+resnet50_infer_b16 25557032 130.8
+mobilenetv2_infer_b1 3504872 0.6015
+vgg16_infer_b1 138357544 30.9
+bert_infer 108891648 178.7
+adamw_step 25557032
+EOF
+
+# A profile: the table, and a time line as JSON that says what ran.
+cd "$scratch" || exit 1
+run "$NACRE" bench vae_train --seconds 0 --min-iters 2 --profile
+expect_code 0
+expect_out 'ms a run'
+expect_out 'matmul'
+expect_out 'ceilings:'
+expect_out 'vae_train.trace.json'
+cp "$scratch/vae_train.trace.json" "$scratch/trace" || fault "there is no trace"
+for word in '"traceEvents"' '"ph":"X"' '"name":"matmul"' '"layer":"fc1"' '"dur":' '"ts":'; do
+    grep -q "$word" "$scratch/trace" || fault "the trace has no $word"
+done
 
 run "$NACRE" bench startup --once
 expect_code 0

@@ -151,6 +151,16 @@ expect_code 1
 expect_err '4000 folds asked for, but there are only 240 samples'
 [ ! -e "$scratch/none" ] || fault 'folds that cannot be leave a folder'
 
+# ---- where the time goes ----
+
+run "$NACRE" train "$recipe" -o "$scratch/profiled" --quiet --profile
+expect_code 0
+expect_out 'GFLOP/s'
+expect_out 'ceilings:'
+grep -q '"traceEvents"' "$scratch/profiled/trace.json" || fault 'train --profile wrote no time line'
+run "$NACRE" train "$recipe" -o "$scratch/folds" --folds 3 --profile
+expect_code 2
+
 # ---- figures to reach ----
 
 run "$NACRE" train "$recipe" -o "$scratch/target" --quiet --require-target --set 'target={accuracy: 0.1}'
