@@ -32,7 +32,8 @@ static bool create(nc_bench *bench)
 #define INFERENCE(id, of, text, ...)                                                                                   \
     {                                                                                                                  \
         .name = id, .metric = "inference throughput", .unit = of, .summary = text, .create = create,                   \
-        .step = nc_step_network, .destroy = nc_close_network, .details = &(const inference){__VA_ARGS__},              \
+        .step = nc_step_network, .destroy = nc_close_network, .half = true,                                            \
+        .details = &(const inference){__VA_ARGS__},                                                                    \
     }
 
 const nc_workload nc_bench_inference[] = {

@@ -205,6 +205,7 @@ const nc_workload nc_bench_layers[] = {
         .create = create,
         .measure = measure,
         .destroy = destroy,
+        .half = true,
 
         .add_facts = add_facts,
     },

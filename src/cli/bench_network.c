@@ -13,6 +13,7 @@ nc_bench_network *nc_open_network(nc_bench *bench)
     if (!network) return NULL;
     network->context = bench->context;
     network->graph = nacre_graph_create(bench->context);
+    nacre_graph_set_precision(network->graph, bench->dtype);
     for (int i = 0; i < 2; i++) network->models[i] = nacre_model_create(bench->context);
     return nacre_check(bench->context) == NACRE_OK ? network : NULL;
 }

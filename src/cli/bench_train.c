@@ -38,7 +38,8 @@ static bool finish(nc_bench *bench, const training *what, nacre_tensor *loss)
     nc_bench_network *network = bench->state;
     nacre_tensor *rate = scalar_input(network, "learning_rate", what->learning_rate);
     network->step = nacre_input(network->graph, "step", NACRE_I64, NACRE_SCALAR);
-    nacre_minimise(loss, network->models[0], &what->optimizer, rate, network->step);
+    nacre_minimise(loss, network->models[0], &what->optimizer,
+                   &(nacre_step_inputs){.learning_rate = rate, .step = network->step});
     nacre_output(loss);
     network->seed = nacre_seed(network->graph, false);
     bench->items = what->items;
@@ -119,9 +120,10 @@ static bool create_dcgan(nc_bench *bench)
     nacre_tensor *made = nc_build_zoo(network, "dcgan_generator", NULL, 0, true, &noise, NULL, 0);
     nacre_tensor *made_loss = judge(network, nacre_stop_gradient(made), 0);
     nacre_tensor *loss = nacre_add(real_loss, made_loss);
-    nacre_minimise(loss, network->models[1], &what->optimizer, rate, network->step);
+    const nacre_step_inputs inputs = {.learning_rate = rate, .step = network->step};
+    nacre_minimise(loss, network->models[1], &what->optimizer, &inputs);
     nacre_tensor *deceit = judge(network, made, 1);
-    nacre_minimise(deceit, network->models[0], &what->optimizer, rate, network->step);
+    nacre_minimise(deceit, network->models[0], &what->optimizer, &inputs);
     nacre_output(loss);
     nacre_output(deceit);
     bench->items = what->items;
@@ -142,7 +144,7 @@ static void add_facts(nc_bench *bench, cJSON *object)
 #define TRAINING(id, of, text, creator, ...)                                                                           \
     {                                                                                                                  \
         .name = id, .metric = "training throughput", .unit = of, .summary = text, .create = creator,                   \
-        .step = nc_step_network, .destroy = nc_close_network, .add_facts = add_facts,                                  \
+        .step = nc_step_network, .destroy = nc_close_network, .half = true, .add_facts = add_facts,                    \
         .details = &(const training){__VA_ARGS__},                                                                     \
     }
 

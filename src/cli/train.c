@@ -185,7 +185,7 @@ static int run(nc_call *call)
     nacre_recipe *recipe = nc_open_recipe(call, call->arguments[0], more, &code);
     nacre_experiment experiment;
     if (recipe && recipe->validation.folds > 0) {
-        code = nc_flag(call, "profile") ? nc_usage_error(call, "--profile is of one run, not of folds")
+        code = nc_flag(call, "profile") ? (int)nc_usage_error(call, "--profile is of one run, not of folds")
                                         : cross_validate(call, recipe);
     } else if (recipe && nacre_experiment_open(call->context, recipe, nc_data_folder(call), nc_text(call, "output"),
                                                &experiment) == NACRE_OK) {
