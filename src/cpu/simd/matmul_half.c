@@ -1,0 +1,77 @@
+/* cpu/simd/matmul_half.c - the matrix product of 16-bit numbers as a kernel. */
+#include "cpu/half_product.h"
+#include "cpu/matmul.h"
+#include "cpu/simd/half.h"
+
+enum { A, B, BIAS, RESIDUAL }; /* operands */
+
+static bool in_pairs(nacre_dtype dtype)
+{
+#if defined(NC_ISA_avx512)
+    return dtype == NACRE_BF16 && nc_has_bf16_pairs();
+#else
+    (void)dtype;
+    return false;
+#endif
+}
+
+static const char *refuse(const nacre_node_info *node)
+{
+    const nacre_dtype dtype = node->inputs[A].dtype;
+    if (!nc_is_half(dtype) || node->inputs[B].dtype != dtype) return "takes factors of 16 bits only";
+    return NULL;
+}
+
+static nacre_dtype dtype_of(const nacre_view *inputs, int count, int index)
+{
+    return index < count ? inputs[index].dtype : NACRE_F32;
+}
+
+static nc_half_product product_of(const int64_t *attributes, const nacre_view *inputs, int input_count,
+                                  const nacre_view *output)
+{
+    const nc_matmul matmul = nc_matmul_problem(attributes, inputs, input_count, output);
+    nc_half_product p = {.m = matmul.m,
+                         .n = matmul.n,
+                         .k = matmul.k,
+                         .dtype = inputs[A].dtype,
+                         .c_dtype = output->dtype,
+                         .bias_dtype = dtype_of(inputs, input_count, BIAS),
+                         .residual_dtype = dtype_of(inputs, input_count, RESIDUAL),
+                         .a = {.data = matmul.a, .line = matmul.a_row, .step = matmul.a_column},
+                         .b = {.data = matmul.b, .line = matmul.b_column, .step = matmul.b_row},
+                         .c = matmul.c,
+                         .c_row = matmul.c_row,
+                         .bias = matmul.column_bias,
+                         .residual = matmul.residual,
+                         .relu = matmul.relu,
+                         .batch_rank = matmul.batch_rank};
+    for (int i = 0; i < p.batch_rank; i++) {
+        p.batch[i] = matmul.batch[i];
+        p.a.batch[i] = matmul.a_batch[i];
+        p.b.batch[i] = matmul.b_batch[i];
+        p.c_batch[i] = matmul.c_batch[i];
+    }
+    return p;
+}
+
+static size_t workspace(const nacre_node_info *node)
+{
+    const nc_half_product p = product_of(node->attributes, node->inputs, node->input_count, &node->outputs[0]);
+    return nc_isa(nc_half_product_workspace)(&p, in_pairs(p.dtype), node->threads);
+}
+
+static void run(const nacre_call *call)
+{
+    const nc_half_product p = product_of(call->attributes, call->inputs, call->input_count, &call->outputs[0]);
+    nc_isa(nc_half_product)(&p, in_pairs(p.dtype), call->workspace, call->team);
+}
+
+const nacre_kernel nc_isa(nc_matmul_half_kernel) = {
+    .op = "matmul",
+    .variant = "packed_half_" NC_ISA_NAME,
+    .flags = NACRE_KERNEL_MIXED,
+    .can = refuse,
+    .workspace = workspace,
+    .run = run,
+};

@@ -1,0 +1,12 @@
+/* cpu/simd/tile_bf16.h - the register tile of tile.h over pairs of bf16, of the widest instruction set only. */
+#ifndef NC_CPU_TILE_BF16_H
+#define NC_CPU_TILE_BF16_H
+
+#include "cpu/simd/tile.h"
+
+#if defined(NC_ISA_avx512)
+/* [order of a][rows - 1][vectors - 1]; a, b and their strides count pairs, c is f32; no epilogue. */
+extern nc_tile_function *const nc_tiles_bf16[2][NC_TILE_ROWS][NC_TILE_VECTORS];
+#endif
+
+#endif
