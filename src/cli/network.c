@@ -42,7 +42,11 @@ static void open_recipe(nc_call *call, const char *name, nc_named_model *named)
 static nacre_tensor *build_text(void *user, nacre_scope scope, nacre_tensor *const *inputs, int input_count)
 {
     nc_named_model *named = user;
-    nacre_text_options options = {.batch = named->batch, .inputs = inputs, .input_count = input_count};
+    nacre_text_options options = {.batch = named->batch,
+                                  .length = named->length,
+                                  .parameters = named->parameters,
+                                  .inputs = inputs,
+                                  .input_count = input_count};
     return nacre_text_build(named->text, scope, &options);
 }
 
@@ -62,6 +66,24 @@ static nacre_status read_input(nc_call *call, nc_named_model *named)
     return NACRE_OK;
 }
 
+/* --parameter depth=56 --parameter tanh=true ... */
+static nacre_status read_parameters(nc_call *call, nc_named_model *named)
+{
+    int count = 0, position = 0;
+    while (nc_next(call, "parameter", &position)) count++;
+    named->parameters = nacre_pool_allocate(&named->pool, sizeof *named->parameters * (size_t)(count + 1));
+    position = 0;
+    for (nacre_setting *setting = named->parameters; setting && count > 0; setting++, count--) {
+        const char *text = nc_next(call, "parameter", &position), *equals = strchr(text, '=');
+        if (!equals || equals == text)
+            return nacre_fail(call->context, NACRE_ERROR_ARGUMENT, "--parameter %s: expected NAME=VALUE", text);
+        setting->name = nacre_pool_copy(&named->pool, text, (size_t)(equals - text));
+        setting->text = nacre_pool_copy(&named->pool, equals + 1, strlen(equals + 1));
+        setting->is_number = setting->text && nacre_parse_number(setting->text, &setting->number);
+    }
+    return nacre_check(call->context);
+}
+
 static void open_text(nc_call *call, const char *name, nc_named_model *named)
 {
     const char *source = nacre_zoo_text(name);
@@ -71,17 +93,30 @@ static void open_text(nc_call *call, const char *name, nc_named_model *named)
     named->build = build_text;
     named->user = named;
     named->classes = true;
-    read_input(call, named);
+    named->length = nc_integer(call, "length");
+    if (read_input(call, named) == NACRE_OK) read_parameters(call, named);
+}
+
+static const char *text_option(const nc_call *call)
+{
+    static const char *const names[] = {"input", "length", "parameter"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (nc_is_given(call, names[i])) return names[i];
+    return NULL;
 }
 
 nacre_status nc_named_model_open(nc_call *call, const char *name, int64_t batch, nc_named_model *named)
 {
-    *named = (nc_named_model){.context = call->context, .batch = batch};
-    if (ends_with(name, ".safetensors"))
+    *named = (nc_named_model){.context = call->context, .batch = batch, .pool = {.context = call->context}};
+    bool is_text = ends_with(name, ".nacre") || nacre_zoo_text(name);
+    if (!is_text && text_option(call))
+        nacre_fail(call->context, NACRE_ERROR_ARGUMENT, "%s: --%s is for model texts and names of the zoo", name,
+                   text_option(call));
+    else if (ends_with(name, ".safetensors"))
         open_saved(call, name, named);
     else if (ends_with(name, ".yaml") || ends_with(name, ".yml"))
         open_recipe(call, name, named);
-    else if (ends_with(name, ".nacre") || nacre_zoo_text(name))
+    else if (is_text)
         open_text(call, name, named);
     else
         nacre_fail(call->context, NACRE_ERROR_NOT_FOUND,
@@ -108,4 +143,5 @@ void nc_named_model_close(nc_named_model *named)
     nacre_network_destroy(named->network);
     if (named->experiment.network) nacre_experiment_close(&named->experiment);
     nacre_recipe_destroy(named->recipe);
+    nacre_pool_destroy(&named->pool);
 }

@@ -14,7 +14,9 @@ typedef struct nc_named_model {
     bool has_input; /* `input` is known; otherwise the model text says */
     nacre_shape input;
     bool classes;
-    int64_t batch;
+    int64_t batch, length;
+    nacre_pool pool;
+    nacre_setting *parameters; /* of a model text, NULL: its defaults */
     /* one of them */
     nacre_network *network;
     nacre_text *text;
@@ -22,11 +24,14 @@ typedef struct nc_named_model {
     nacre_experiment experiment;
 } nc_named_model;
 
-/* For models that take inputs of any shape, "mlp" for one. */
-#define NC_INPUT_OPTION                                                                                                \
+/* What model texts leave open: sizes of inputs ("mlp" takes any), parameters of the model. */
+#define NC_MODEL_OPTIONS                                                                                               \
+    {"input", 'i',  NC_TEXT, "SIZES",                                                                                  \
+     NULL,    NULL, false,   "The shape of one sample, e.g. 1x28x28, for model texts that leave it open."},            \
+        {"length", 'l', NC_INTEGER, "T", NULL, "1", false, "How long sequences are, for model texts that take any."},  \
     {                                                                                                                  \
-        "input", 'i', NC_TEXT, "SIZES", NULL, NULL, false,                                                             \
-            "The shape of one sample, e.g. 1x28x28, for model texts that leave it open."                               \
+        "parameter", 'p', NC_TEXT, "NAME=VALUE", NULL, NULL, true,                                                     \
+            "Another value for a parameter of a model text, e.g. depth=56."                                            \
     }
 
 /* A saved model (.safetensors), a recipe (.yaml), a model text (.nacre) or a name of the zoo. */

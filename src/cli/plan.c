@@ -52,6 +52,10 @@ static nacre_status build(nc_call *call, nc_named_model *named, nacre_graph *gra
     nacre_tensor *output = nc_named_model_build(named, graph, training);
     if (!training) return nacre_output(output);
     nacre_shape shape = nacre_tensor_shape(output);
+    if (named->classes && shape.rank == 3) { /* a sequence's positions are so many samples */
+        shape = NACRE_SHAPE(shape.dims[0] * shape.dims[1], shape.dims[2]);
+        output = nacre_reshape(output, shape);
+    }
     nacre_tensor *target = nacre_input(graph, "target", named->classes ? NACRE_I64 : NACRE_F32,
                                        named->classes ? NACRE_SHAPE(shape.dims[0]) : shape);
     nacre_tensor *loss = nacre_loss(named->classes ? "cross_entropy" : "mse", output, target, 0);
@@ -94,7 +98,7 @@ static int run(nc_call *call)
 }
 
 static const nc_option OPTIONS[] = {
-    NC_INPUT_OPTION,
+    NC_MODEL_OPTIONS,
     {"batch-size", 'b', NC_INTEGER, "N", NULL, "1", false, "How many samples a batch has."},
     {"training", 't', NC_FLAG, NULL, NULL, NULL, false, "Plan a whole training step: loss, gradients, AdamW's update."},
     {"recompute", 0, NC_FLAG, NULL, NULL, NULL, false,

@@ -105,7 +105,7 @@ static int run(nc_call *call)
 }
 
 static const nc_option OPTIONS[] = {
-    NC_INPUT_OPTION,
+    NC_MODEL_OPTIONS,
     {"batch-size", 'b', NC_INTEGER, "N", NULL, "1", false, "How many samples the shapes shown are for."},
     {"text", 't', NC_FLAG, NULL, NULL, NULL, false, "Print the model text of a saved model too."},
     {0},
@@ -113,6 +113,7 @@ static const nc_option OPTIONS[] = {
 
 static const nc_example EXAMPLES[] = {
     {"nacre summary lenet", "An architecture of the zoo."},
+    {"nacre summary resnet_cifar --parameter depth=56 --batch-size 128", "One of its sizes."},
     {"nacre summary model.safetensors --text", "A saved model, with its text."},
     {0},
 };

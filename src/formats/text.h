@@ -38,6 +38,9 @@ const char *nc_lexer_take_path(nc_lexer *lexer);
 nacre_status nc_text_fail(nacre_context *context, const char *origin, int line, const char *format, ...)
     NACRE_PRINTF(4, 5);
 
+/* Words that are numbers: true, false, inf, nan. */
+bool nc_is_number_word(const char *word, double *number);
+
 /* ---- expressions ------------------------------------------------------------------------------------------------ */
 
 typedef enum nc_expr_kind {

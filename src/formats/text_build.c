@@ -361,9 +361,8 @@ static nacre_status pass_settings(nc_frame *f, const nc_statement *model, const 
     for (; settings && settings->name; settings++) {
         if (!find_item(model->items, settings->name))
             return fail_unknown_parameter(f, model->line, model, settings->name);
-        nc_value v = {.kind = settings->is_number ? NC_VALUE_NUMBER : NC_VALUE_TEXT,
-                      .number = settings->number,
-                      .text = settings->text};
+        nc_value v = {.kind = NC_VALUE_NUMBER, .number = settings->number, .text = settings->text};
+        if (!settings->is_number && !nc_is_number_word(settings->text, &v.number)) v.kind = NC_VALUE_TEXT;
         nacre_status status = nc_set_variable(f, settings->name, v);
         if (status != NACRE_OK) return status;
     }

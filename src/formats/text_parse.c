@@ -97,8 +97,7 @@ static nc_expr *parse_dimension(parser *p)
     return expr;
 }
 
-/* Words that are numbers: true, false, inf, nan. */
-static bool is_number_word(const char *word, double *number)
+bool nc_is_number_word(const char *word, double *number)
 {
     *number = strcmp(word, "true") == 0 ? 1 : strcmp(word, "inf") == 0 ? INFINITY : strcmp(word, "nan") == 0 ? NAN : 0;
     return *number != 0 || strcmp(word, "false") == 0; /* NaN differs from 0, too */
@@ -109,7 +108,7 @@ static nc_expr *parse_word(parser *p)
     const char *word = p->lexer.token.text;
     double number;
     if (strcmp(word, "dim") == 0) return parse_dimension(p);
-    nc_expr *expr = new_expr(p, is_number_word(word, &number) ? NC_EXPR_NUMBER : NC_EXPR_NAME, word);
+    nc_expr *expr = new_expr(p, nc_is_number_word(word, &number) ? NC_EXPR_NUMBER : NC_EXPR_NAME, word);
     if (!expr) return NULL;
     expr->number = number;
     if (expr->kind == NC_EXPR_NUMBER) return advance(p) ? expr : NULL;
@@ -372,7 +371,7 @@ static nc_expr *parse_literal(parser *p)
     double number;
     bool is_number = p->lexer.token.kind == NC_TOKEN_NUMBER
                          ? nacre_parse_number(text, &number)
-                         : p->lexer.token.kind == NC_TOKEN_NAME && is_number_word(text, &number);
+                         : p->lexer.token.kind == NC_TOKEN_NAME && nc_is_number_word(text, &number);
     if (!is_number) {
         FAIL(p, "expected a number, got '%.100s'", here(p));
         return NULL;

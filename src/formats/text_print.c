@@ -83,8 +83,11 @@ static const nacre_setting *find_setting(const nacre_setting *settings, const ch
 
 static void print_setting(printer *p, const nacre_setting *setting)
 {
+    double number;
     if (setting->is_number)
         nacre_buffer_number(p->out, setting->number);
+    else if (nc_is_number_word(setting->text, &number))
+        put(p, setting->text);
     else
         nacre_buffer_print(p->out, "\"%s\"", setting->text);
 }

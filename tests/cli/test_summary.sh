@@ -32,6 +32,24 @@ run "$NACRE" summary lenet --json
 expect_code 0
 expect_out '"path":"conv2","operation":"conv","parameters":18496'
 expect_out '"parameters":421642}'
+run "$NACRE" summary resnet_cifar --parameter depth=56 --json
+expect_code 0
+expect_out '"parameters":855770}'
+run "$NACRE" summary gpt -p layers=1 -p width=48 -p tanh=true --length 32 --batch-size 2
+expect_code 0
+expect_out '[2, 32, 65]'
+run "$NACRE" summary resnet_cifar --parameter dept=56
+expect_code 1
+expect_err "did you mean 'depth'?"
+run "$NACRE" summary resnet_cifar --parameter depth
+expect_code 1
+expect_err '--parameter depth: expected NAME=VALUE'
+run "$NACRE" summary "$model" --parameter depth=56
+expect_code 1
+expect_err '--parameter is for model texts'
+run "$NACRE" plan gpt -p layers=1 -p width=48 --length 32 --training
+expect_code 0
+expect_out 'attention_backward'
 run "$NACRE" summary mlp
 expect_code 1
 expect_err "the shape of 'x' is open"

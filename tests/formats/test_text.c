@@ -86,12 +86,13 @@ static void other_forms_become_usual(void)
 
 static void other_defaults_are_printed(void)
 {
-    nacre_text *text = parse("model m(depth=20, act=\"relu\", p)\n  return p\nend\n");
+    nacre_text *text = parse("model m(depth=20, act=\"relu\", wide=false, p)\n  return p\nend\n");
     NC_REQUIRE(text);
     NC_CHECK_TEXT(nacre_text_name(text), "m");
-    const nacre_setting settings[] = {{"p", "0.5", true, 0.5}, {"act", "gelu", false, 0}, {NULL}};
+    const nacre_setting settings[] = {
+        {"p", "0.5", true, 0.5}, {"act", "gelu", false, 0}, {"wide", "true", false, 0}, {NULL}};
     char *printed = print(text, settings);
-    NC_CHECK_TEXT(printed, "model m(depth=20, act=\"gelu\", p=0.5)\n  return p\nend\n");
+    NC_CHECK_TEXT(printed, "model m(depth=20, act=\"gelu\", wide=true, p=0.5)\n  return p\nend\n");
     nacre_release(ctx, printed);
     nacre_text_destroy(text);
     nacre_text_destroy(NULL);
