@@ -32,6 +32,15 @@
 extern "C" {
 #endif
 
+/* Parameters with settings of their own. Each belongs to the first group whose pattern fits its path. */
+typedef struct nacre_parameter_group {
+    const char *pattern; /* * stands for any characters, ? for one: "head.*", "*.bias" */
+    double rate;         /* factor of the learning rate; 0: 1 */
+    bool frozen;         /* these stay as they are */
+    bool has_weight_decay;
+    double weight_decay; /* in place of the optimizer's */
+} nacre_parameter_group;
+
 /* Everything belongs to the recipe and may be read, not written: nacre_recipe_set changes it. Texts that are not given
  * are NULL. Lists of texts end with NULL and are themselves NULL if not given. */
 typedef struct nacre_recipe {
@@ -56,18 +65,32 @@ typedef struct nacre_recipe {
         const nacre_setting *parameters;
     } model;
     struct {
-        const char *name; /* "sgd", "adam", "adamw" */
-        double learning_rate, momentum, betas[2], eps, weight_decay;
-        bool nesterov;
+        const char *name;     /* nacre_optimizer_find */
+        double learning_rate; /* 0: auto, to be found */
+        double momentum, dampening, betas[2], eps, weight_decay, momentum_decay, rate_decay, initial, rho, trust;
+        bool nesterov, amsgrad, centered, match_rms;
+        const char *decay;                   /* "weights", "all" */
+        const nacre_parameter_group *groups; /* ended by a NULL pattern */
+        int64_t lookahead;
+        double lookahead_pull;
     } optimizer;
     struct {
-        const char *name; /* "constant", "step", "cosine" */
-        int64_t warmup_steps, step_size;
-        double warmup_epochs, gamma, min_rate;
+        const char *name;                          /* nacre_schedule_find */
+        const char *unit, *warmup, *mode, *anneal; /* "epoch", "update"; "linear", "constant"; ... */
+        int64_t warmup_steps, step_size, patience, cooldown, width;
+        double warmup_epochs, warmup_factor, gamma, min_rate, power, period, period_factor, step_up, step_down;
+        double pct_start, div_factor, final_div_factor, base_momentum, max_momentum, decay_fraction, threshold;
+        bool three_phase, cycle_momentum;
+        const int64_t *milestones; /* ended by -1 */
     } schedule;
     struct {
+        const char *name; /* "none", "ema", "swa" */
+        double decay, start;
+        int64_t every;
+    } averaging;
+    struct {
         int64_t epochs, batch_size, accumulate, seed, threads, checkpoint_every;
-        double clip_norm, label_smoothing, mixup, cutmix;
+        double clip_norm, clip_value, gradient_noise, max_norm, label_smoothing, mixup, cutmix;
         bool recompute;
         struct {
             int64_t patience, start_from_epoch;

@@ -49,15 +49,6 @@ typedef enum nacre_optimizer_kind {
 NACRE_API const char *nacre_optimizer_name(nacre_optimizer_kind kind);
 NACRE_API bool nacre_optimizer_find(const char *name, nacre_optimizer_kind *kind);
 
-/* Parameters with settings of their own. Each belongs to the first group whose pattern fits its path. */
-typedef struct nacre_parameter_group {
-    const char *pattern; /* * stands for any characters, ? for one: "head.*", "*.bias" */
-    double rate;         /* factor of the learning rate; 0: 1 */
-    bool frozen;         /* these stay as they are */
-    bool has_weight_decay;
-    double weight_decay; /* in place of the optimizer's */
-} nacre_parameter_group;
-
 /* Zero means the usual value of each optimizer (`nacre op NAME` shows formula and values), and that weight decay acts
  * on all parameters, as in PyTorch. weight_decay is L2 in the gradient, but decoupled for adamw, lamb, lion and muon
  * (Loshchilov and Hutter 2019). lars and lamb leave biases and norms (parameters of fewer than two axes) without a rate
@@ -96,6 +87,8 @@ typedef struct nacre_step_inputs {
     nacre_tensor *scale;    /* multiplies the gradients: 1 / samples, 1 / loss scale; NULL: 1 */
 } nacre_step_inputs;
 
+/* Whether it has a momentum or beta1 that a schedule can move. */
+NACRE_API bool nacre_optimizer_has_momentum(const nacre_optimizer *optimizer);
 /* An error that names the group whose pattern is empty or fits no parameter that is left, with the nearest path. */
 NACRE_API nacre_status nacre_optimizer_check(const nacre_optimizer *optimizer, const nacre_model *model);
 
@@ -118,19 +111,99 @@ NACRE_API nacre_status nacre_average_model(nacre_graph *graph, nacre_model *mode
 typedef enum nacre_schedule_kind {
     NACRE_SCHEDULE_CONSTANT,
     NACRE_SCHEDULE_STEP,
-    NACRE_SCHEDULE_COSINE
+    NACRE_SCHEDULE_MULTISTEP,
+    NACRE_SCHEDULE_EXPONENTIAL,
+    NACRE_SCHEDULE_INVERSE,    /* base (1 + gamma n)^-power */
+    NACRE_SCHEDULE_SIGMOID,    /* base / (1 + exp(-gamma (step - step_size))) */
+    NACRE_SCHEDULE_POLYNOMIAL, /* (1 - step / length)^power down to min_rate */
+    NACRE_SCHEDULE_COSINE,
+    NACRE_SCHEDULE_COSINE_RESTARTS, /* Loshchilov and Hutter 2017 */
+    NACRE_SCHEDULE_CYCLIC,          /* triangles; Smith 2017 */
+    NACRE_SCHEDULE_ONE_CYCLE,       /* Smith and Topin 2018, as torch's OneCycleLR */
+    NACRE_SCHEDULE_WSD,             /* warm-up, stable, decay; Hu et al. 2024 */
+    NACRE_SCHEDULE_NOAM,            /* Vaswani et al. 2017 */
+    NACRE_SCHEDULE_PLATEAU,         /* lower when validation stalls: nacre_plateau */
+    NACRE_SCHEDULE_KINDS
 } nacre_schedule_kind;
+/* By the name of a recipe: "step", "one_cycle", ... and Caffe's "fixed", "exp", "inv", "poly", "sigmoid". */
+NACRE_API bool nacre_schedule_find(const char *name, nacre_schedule_kind *kind);
 
-/* A pure function of the step and the run's length, in optimizer steps from 0. */
+typedef enum nacre_cyclic_mode {
+    NACRE_CYCLIC_TRIANGULAR,
+    NACRE_CYCLIC_TRIANGULAR2, /* each triangle half as high as the one before */
+    NACRE_CYCLIC_EXP_RANGE    /* times gamma^step */
+} nacre_cyclic_mode;
+typedef enum nacre_anneal { NACRE_ANNEAL_USUAL, NACRE_ANNEAL_COSINE, NACRE_ANNEAL_LINEAR } nacre_anneal;
+
+/* A pure function of the step and the run's length, both in optimizer steps from 0: a run whose length changes goes on
+ * as if it had always had the new one. Zero means the usual value. */
 typedef struct nacre_schedule {
     nacre_schedule_kind kind;
-    double base;          /* the learning rate that the rest is relative to */
-    int64_t warmup_steps; /* linear from base / (warmup_steps + 1) up to base */
-    int64_t step_size;    /* STEP: times gamma every so many steps */
-    double gamma;         /* STEP: 0: 0.1 */
-    double min_rate;      /* COSINE: end value; Loshchilov and Hutter 2017 without restarts */
+    double base;          /* the learning rate that the rest is relative to: the largest but for noam's width */
+    int64_t warmup_steps; /* before all kinds but one_cycle; noam: where it turns */
+    bool warmup_constant; /* stay at the factor; else grow evenly from it to 1 */
+    double warmup_factor; /* 0: 1 / (warmup_steps + 1), constant 1 / 3 */
+    double min_rate;      /* polynomial, cosine, restarts, wsd: at the end; cyclic: between triangles; plateau */
+    double gamma;         /* 0: step, multistep, plateau 0.1; exponential 0.95; inverse, sigmoid 1e-4; exp_range 1 */
+    double power;         /* 0: polynomial 1, inverse 0.75 */
+    int64_t unit;         /* exponential, inverse, multistep: steps that count as one; 0: 1 */
+    int64_t step_size;    /* step: times gamma every so many steps; sigmoid: where its middle is */
+    const int64_t *milestones; /* multistep: times gamma at each of these, in units; borrowed */
+    int milestone_count;
+    int64_t period;       /* restarts: steps of the first period */
+    double period_factor; /* restarts: of the length of each next one; 0: 1 */
+    nacre_cyclic_mode cyclic_mode;
+    int64_t step_up, step_down;         /* cyclic: steps of the rise and the fall (0: as the rise) */
+    double pct_start;                   /* one_cycle: share of the rise; 0: 0.3 */
+    double div_factor;                  /* one_cycle: it begins at base / this; 0: 25 */
+    double final_div_factor;            /* one_cycle: it ends at the beginning / this; 0: 1e4 */
+    bool three_phase;                   /* one_cycle: down to the beginning as long as up, then to the end */
+    nacre_anneal anneal;                /* one_cycle: cosine unless linear; wsd: linear unless cosine */
+    bool cycle_momentum;                /* cyclic, one_cycle: momentum (or beta1) goes down while the rate goes up */
+    double base_momentum, max_momentum; /* 0: one_cycle 0.85 and 0.95, cyclic 0.8 and 0.9 */
+    double decay_fraction;              /* wsd: share of the run that decays; 0: 0.2 */
+    int64_t width;                      /* noam: of the model; 0: `base` is the largest rate */
+    int64_t patience, cooldown;         /* plateau, in epochs */
+    double threshold;                   /* plateau: what counts as better, relative; 0: 1e-4 */
 } nacre_schedule;
 NACRE_API double nacre_schedule_rate(const nacre_schedule *schedule, int64_t step, int64_t total_steps);
+NACRE_API bool nacre_schedule_cycles_momentum(const nacre_schedule *schedule);
+NACRE_API double nacre_schedule_momentum(const nacre_schedule *schedule, int64_t step, int64_t total_steps);
+/* An error that says what cannot be: no steps, negative rates, a rise of no length, ... */
+NACRE_API nacre_status nacre_schedule_check(nacre_context *context, const nacre_schedule *schedule,
+                                            int64_t total_steps);
+
+/* What PLATEAU remembers, as torch's ReduceLROnPlateau in its relative mode: after more than `patience` epochs without
+ * a better value the rate is multiplied by gamma, but not below min_rate; then `cooldown` epochs do not count. Zero at
+ * first. */
+typedef struct nacre_plateau {
+    int64_t observed, bad, cooldown, reductions;
+    double best;
+} nacre_plateau;
+NACRE_API void nacre_plateau_observe(const nacre_schedule *schedule, nacre_plateau *state, double value, bool higher);
+NACRE_API double nacre_plateau_rate(const nacre_schedule *schedule, const nacre_plateau *state, int64_t step,
+                                    int64_t total_steps);
+
+/* ---- averages of weights ----------------------------------------------------------------------------------------- */
+
+typedef enum nacre_averaging_kind {
+    NACRE_AVERAGING_NONE,
+    NACRE_AVERAGING_EMA, /* exponential: average += (1 - decay) (weight - average) after each step */
+    NACRE_AVERAGING_SWA  /* the mean of the weights at regular intervals (Izmailov et al. 2018) */
+} nacre_averaging_kind;
+
+/* Averages are evaluated and saved, training goes on with the weights themselves. Running statistics of normalisation:
+ * EMA takes those of the training as they are, SWA renews them for the averaged weights by forward passes over up to a
+ * hundred training batches. */
+typedef struct nacre_averaging {
+    nacre_averaging_kind kind;
+    double decay;  /* EMA; 0: 0.9998. In the step t it is at most (1 + t) / (10 + t), so that the beginning fades */
+    double start;  /* SWA: share of the run before; 0: 0.75 */
+    int64_t every; /* SWA: steps; 0: those of an epoch */
+} nacre_averaging;
+/* What nacre_average_model is to be fed after `step` (from 1) of `total`; 0: nothing happens. */
+NACRE_API double nacre_averaging_mix(const nacre_averaging *averaging, int64_t step, int64_t total,
+                                     int64_t steps_per_epoch);
 
 /* ---- losses by name -----------------------------------------------------------------------------------------------
  */
@@ -250,6 +323,7 @@ typedef struct nacre_fit_options {
 
     nacre_optimizer optimizer;
     nacre_schedule schedule;
+    nacre_averaging averaging;
     int64_t epochs, batch_size; /* 0: 1 epoch, 64 samples */
     int64_t accumulate;         /* samples per update, a multiple of batch_size; 0: batch_size */
     const char *loss;           /* as in nacre_evaluate_options */
@@ -292,6 +366,8 @@ typedef struct nacre_fit_result {
     bool stopped_early, cancelled;
 } nacre_fit_result;
 
+/* How many optimizer steps a whole run takes. */
+NACRE_API int64_t nacre_fit_steps(const nacre_fit_options *options);
 /* Trains; the model holds the best weights afterwards. A loss that is not finite stops the run with
  * NACRE_ERROR_NUMERIC and names epoch, batch and the first layer whose output is not finite; weights and files stay as
  * they were before that step. Weights that are not finite are never written. */

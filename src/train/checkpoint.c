@@ -22,6 +22,12 @@ static const char STATE_KEY[] = "nacre.run";
     REAL(train_loss)                                                                                                   \
     REAL(loss.sum)                                                                                                     \
     REAL(loss.weight)                                                                                                  \
+    REAL(pending)                                                                                                      \
+    WHOLE(plateau.observed)                                                                                            \
+    WHOLE(plateau.bad)                                                                                                 \
+    WHOLE(plateau.cooldown)                                                                                            \
+    WHOLE(plateau.reductions)                                                                                          \
+    REAL(plateau.best)                                                                                                 \
     REAL(seconds)
 
 /* What a resumed run must have in common with the one that was stopped: what its place in the data and the sums of

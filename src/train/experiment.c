@@ -129,6 +129,19 @@ char *nc_experiment_folder(nacre_context *context, const nacre_recipe *recipe, c
     return nacre_path_join(context, "runs", recipe->name ? recipe->name : "run");
 }
 
+/* Patterns of groups that fit no parameter, with the place in the recipe. */
+static bool check_groups(nacre_context *context, const nacre_experiment *experiment)
+{
+    const nacre_optimizer optimizer = nc_experiment_optimizer(experiment->recipe);
+    nacre_status status = nacre_optimizer_check(&optimizer, experiment->network->model);
+    if (status == NACRE_OK) return true;
+    char message[512];
+    snprintf(message, sizeof message, "%s", nacre_message(context));
+    nacre_clear(context);
+    nacre_recipe_fail(experiment->recipe, "optimizer.groups", status, "cannot be: %s", message);
+    return false;
+}
+
 nacre_status nacre_experiment_open_on(nacre_context *context, const nacre_recipe *recipe,
                                       const nacre_experiment_parts *parts, const char *output,
                                       nacre_experiment *experiment)
@@ -136,7 +149,7 @@ nacre_status nacre_experiment_open_on(nacre_context *context, const nacre_recipe
     *experiment = (nacre_experiment){
         .recipe = recipe, .train = parts->train, .validation = parts->validation, .test = parts->test};
     bool complete = nacre_check(context) == NACRE_OK && check_targets(experiment) &&
-                    open_network(context, experiment) &&
+                    open_network(context, experiment) && check_groups(context, experiment) &&
                     (experiment->folder = nc_experiment_folder(context, recipe, output));
     if (!complete) nacre_experiment_close(experiment);
     return nacre_check(context);
@@ -170,47 +183,6 @@ void nacre_experiment_close(nacre_experiment *experiment)
 
 /* ---- run ---- */
 
-static nacre_optimizer optimizer_of(const nacre_recipe *recipe)
-{
-    const char *name = recipe->optimizer.name;
-    return (nacre_optimizer){.kind = !strcmp(name, "sgd")    ? NACRE_OPTIMIZER_SGD
-                                     : !strcmp(name, "adam") ? NACRE_OPTIMIZER_ADAM
-                                                             : NACRE_OPTIMIZER_ADAMW,
-                             .momentum = recipe->optimizer.momentum,
-                             .nesterov = recipe->optimizer.nesterov,
-                             .beta1 = recipe->optimizer.betas[0],
-                             .beta2 = recipe->optimizer.betas[1],
-                             .eps = recipe->optimizer.eps,
-                             .weight_decay = recipe->optimizer.weight_decay,
-                             .clip_norm = recipe->training.clip_norm};
-}
-
-/* As nacre_fit counts them. */
-static int64_t steps_per_epoch(const nacre_experiment *experiment)
-{
-    const nacre_recipe *recipe = experiment->recipe;
-    int64_t size = recipe->training.batch_size, count = nacre_dataset_count(experiment->train);
-    int64_t batches = recipe->data.drop_last ? count / size : (count + size - 1) / size;
-    int64_t per_step = recipe->training.accumulate > size ? recipe->training.accumulate / size : 1;
-    return (batches + per_step - 1) / per_step;
-}
-
-static nacre_schedule schedule_of(const nacre_experiment *experiment)
-{
-    const nacre_recipe *recipe = experiment->recipe;
-    const char *name = recipe->schedule.name;
-    int64_t epoch = steps_per_epoch(experiment), warmup = recipe->schedule.warmup_steps;
-    if (warmup == 0) warmup = (int64_t)(recipe->schedule.warmup_epochs * (double)epoch);
-    return (nacre_schedule){.kind = !strcmp(name, "step")     ? NACRE_SCHEDULE_STEP
-                                    : !strcmp(name, "cosine") ? NACRE_SCHEDULE_COSINE
-                                                              : NACRE_SCHEDULE_CONSTANT,
-                            .base = recipe->optimizer.learning_rate,
-                            .warmup_steps = warmup,
-                            .step_size = recipe->schedule.step_size * epoch,
-                            .gamma = recipe->schedule.gamma,
-                            .min_rate = recipe->schedule.min_rate};
-}
-
 nacre_fit_options nacre_experiment_fit(const nacre_experiment *experiment)
 {
     const nacre_recipe *recipe = experiment->recipe;
@@ -225,8 +197,9 @@ nacre_fit_options nacre_experiment_fit(const nacre_experiment *experiment)
                                .prefetch = (int)recipe->data.prefetch,
                                .no_shuffle = !recipe->data.shuffle,
                                .drop_last = recipe->data.drop_last,
-                               .optimizer = optimizer_of(recipe),
-                               .schedule = schedule_of(experiment),
+                               .optimizer = nc_experiment_optimizer(recipe),
+                               .schedule = nc_experiment_schedule(experiment),
+                               .averaging = nc_experiment_averaging(recipe),
                                .epochs = recipe->training.epochs,
                                .batch_size = recipe->training.batch_size,
                                .accumulate = recipe->training.accumulate,

@@ -5,6 +5,11 @@
 #include "train/network.h"
 
 #include <nacre/report.h>
+
+/* What the recipe says. */
+nacre_optimizer nc_experiment_optimizer(const nacre_recipe *recipe);
+nacre_schedule nc_experiment_schedule(const nacre_experiment *experiment);
+nacre_averaging nc_experiment_averaging(const nacre_recipe *recipe);
 #include <nacre/train.h>
 
 /* How many predictions and how many mistakes a report shows. */

@@ -16,7 +16,8 @@ typedef struct fitting {
     nacre_loader *loader;
     nc_roles roles;
     nc_step_graph step;
-    nc_step_graph update; /* with accumulation: gradients to weights */
+    nc_step_graph update;  /* with accumulation: gradients to weights */
+    nc_step_graph refresh; /* of running statistics, for averaged weights */
     nc_scores scores;
     nc_run_state state;
     nc_snapshot before; /* the buffers before the step: running statistics are updated on the way to the loss */
@@ -24,10 +25,12 @@ typedef struct fitting {
     nacre_run_log *log;
     nacre_lock *lock; /* NULL: the caller's, or no folder */
     double start, epoch_start, wait_before;
-    double rate;                  /* of the last step */
-    double batch_loss;            /* of the last batch */
-    int64_t total_steps, samples; /* samples: done in this epoch */
-    bool stop, finish;            /* as callbacks want it */
+    double rate;                               /* of the last step */
+    double batch_loss;                         /* of the last batch */
+    int64_t total_steps, epoch_steps, samples; /* samples: done in this epoch */
+    nc_snapshot live;                          /* weights while their averages stand in */
+    bool averaged;
+    bool stop, finish; /* as callbacks want it */
     bool resumed;
 } fitting;
 
@@ -40,14 +43,19 @@ static double deciding_value(const fitting *fit, const nacre_evaluation *validat
     return validation ? validation->loss : nacre_running_mean_value(&fit->state.loss);
 }
 
+/* Of the first metric; without any the loss decides. */
+static bool higher_is_better(nacre_metrics *metrics)
+{
+    return nacre_metrics_count(metrics) > 0 && nacre_metric_higher_is_better(nacre_metrics_name(metrics, 0));
+}
+
 /* Better than an earlier epoch's value, NaN: none yet. Without validation data the last epoch is the best by
  * definition. */
 static bool is_better(const fitting *fit, const nacre_evaluation *validation, double value, double before)
 {
     if (!validation || isnan(before)) return true;
-    bool higher = nacre_metrics_count(validation->metrics) > 0 &&
-                  nacre_metric_higher_is_better(nacre_metrics_name(validation->metrics, 0));
-    return (higher ? value - before : before - value) > fit->options.min_delta;
+    double gain = higher_is_better(validation->metrics) ? value - before : before - value;
+    return gain > fit->options.min_delta;
 }
 
 /* Patience counts from start_from_epoch on, and what was reached before does not count as reached (as in Keras). */
@@ -142,7 +150,9 @@ static nc_step_options step_options(const fitting *fit)
                              .recompute = fit->options.recompute,
                              .training = true,
                              .precision = fit->options.precision,
-                             .optimizer = accumulate ? NULL : &fit->options.optimizer};
+                             .optimizer = accumulate ? NULL : &fit->options.optimizer,
+                             .cycle_momentum = nacre_schedule_cycles_momentum(&fit->options.schedule),
+                             .average = fit->options.averaging.kind != NACRE_AVERAGING_NONE};
 }
 
 /* "epoch 2, batch 31, learning rate 0.1" */
@@ -174,20 +184,46 @@ static nacre_status check_weights(const fitting *fit)
     return nc_check_weights(fit->options.model, where);
 }
 
+static double rate_now(const fitting *fit)
+{
+    const nacre_schedule *schedule = &fit->options.schedule;
+    if (schedule->kind == NACRE_SCHEDULE_PLATEAU)
+        return nacre_plateau_rate(schedule, &fit->state.plateau, fit->state.step, fit->total_steps);
+    return nacre_schedule_rate(schedule, fit->state.step, fit->total_steps);
+}
+
+/* What this step's update reads. */
+static void feed_update(const fitting *fit, nc_step_graph *graph, uint64_t seed)
+{
+    const nc_run_state *state = &fit->state;
+    if (graph->seed) nacre_feed_scalar(graph->seed, (double)seed);
+    if (!graph->update.learning_rate) return;
+    nacre_feed_scalar(graph->update.learning_rate, fit->rate);
+    nacre_feed_scalar(graph->update.step, (double)(state->step + 1));
+    if (graph->update.momentum)
+        nacre_feed_scalar(graph->update.momentum,
+                          nacre_schedule_momentum(&fit->options.schedule, state->step, fit->total_steps));
+    if (graph->mix)
+        nacre_feed_scalar(graph->mix, nacre_averaging_mix(&fit->options.averaging, state->step + 1, fit->total_steps,
+                                                          fit->epoch_steps));
+}
+
 /* The update of accumulated gradients is a graph of its own. */
-static nacre_status apply_accumulated(fitting *fit, int64_t samples)
+static nacre_status apply_accumulated(fitting *fit, uint64_t seed)
 {
     nc_step_graph *update = &fit->update;
+    nc_step_options options = step_options(fit);
     if (!update->graph) {
         update->graph = nacre_graph_create(fit->context);
-        update->update.learning_rate = nacre_input(update->graph, "learning_rate", NACRE_F32, NACRE_SCALAR);
-        update->update.step = nacre_input(update->graph, "step", NACRE_I64, NACRE_SCALAR);
+        nc_step_inputs(update, &options);
         update->update.scale = nacre_input(update->graph, "scale", NACRE_F32, NACRE_SCALAR);
         nacre_apply_gradients(update->graph, fit->options.model, &fit->options.optimizer, &update->update);
+        if (update->mix) nacre_average_model(update->graph, fit->options.model, update->mix);
+        update->seed = nacre_seed(update->graph, false);
     }
-    nacre_feed_scalar(update->update.learning_rate, fit->rate);
-    nacre_feed_scalar(update->update.step, (double)(fit->state.step + 1));
-    nacre_feed_scalar(update->update.scale, 1 / (double)samples);
+    feed_update(fit, update, seed);
+    nacre_feed_scalar(update->update.scale, 1 / fit->state.pending);
+    fit->state.pending = 0;
     return nacre_run(update->graph);
 }
 
@@ -196,14 +232,10 @@ static nacre_status train_on(fitting *fit, const nacre_batch *batch)
     nc_step_options options = step_options(fit);
     uint64_t seed = step_seed(fit);
     bool last = batch->index + 1 == nacre_loader_batches(fit->loader);
-    fit->rate = nacre_schedule_rate(&fit->options.schedule, fit->state.step, fit->total_steps);
+    fit->rate = rate_now(fit);
     if (nc_step_prepare(&fit->step, fit->context, &options, &fit->roles, batch)) return nacre_check(fit->context);
     nc_step_feed(&fit->step, &fit->roles, batch);
-    if (fit->step.seed) nacre_feed_scalar(fit->step.seed, (double)seed);
-    if (options.optimizer) {
-        nacre_feed_scalar(fit->step.update.learning_rate, fit->rate);
-        nacre_feed_scalar(fit->step.update.step, (double)(fit->state.step + 1));
-    }
+    feed_update(fit, &fit->step, seed);
     if (nc_snapshot_take(&fit->before, fit->options.model, NACRE_ENTRY_BUFFER)) return nacre_check(fit->context);
     if (nacre_run(fit->step.graph) || check_loss(fit, batch, seed)) return nacre_check(fit->context);
     if (nc_scores_add(&fit->scores, fit->context, &fit->step, &fit->roles, fit->options.metrics, batch))
@@ -215,9 +247,9 @@ static nacre_status train_on(fitting *fit, const nacre_batch *batch)
     if (options.optimizer) {
         fit->state.step++;
     } else {
-        int64_t pending = fit->samples % fit->options.accumulate;
-        if (pending == 0 || last) {
-            if (apply_accumulated(fit, pending ? pending : fit->options.accumulate)) return nacre_check(fit->context);
+        fit->state.pending += fit->step.weight;
+        if (fit->samples % fit->options.accumulate == 0 || last) {
+            if (apply_accumulated(fit, seed)) return nacre_check(fit->context);
             fit->state.step++;
         }
     }
@@ -271,6 +303,42 @@ static nacre_status tell_frame(fitting *fit, bool resumed, bool end)
     return tell(fit, &event);
 }
 
+/* The running statistics of the averaged weights are those of up to a hundred training batches. */
+static nacre_status refresh_statistics(fitting *fit)
+{
+    enum { BATCHES = 100 };
+    const nacre_batch *batch;
+    nc_step_options options = step_options(fit);
+    options.forward = true;
+    if (nacre_model_elements(fit->options.model, NACRE_ENTRY_BUFFER) == 0) return NACRE_OK;
+    int64_t count = nacre_loader_batches(fit->loader) < BATCHES ? nacre_loader_batches(fit->loader) : BATCHES;
+    if (nacre_loader_start(fit->loader, fit->state.epoch, 0)) return nacre_check(fit->context);
+    for (int64_t i = 0; i < count && (batch = nacre_loader_next(fit->loader)); i++) {
+        if (nc_step_prepare(&fit->refresh, fit->context, &options, &fit->roles, batch))
+            return nacre_check(fit->context);
+        nc_step_feed(&fit->refresh, &fit->roles, batch);
+        if (fit->refresh.seed) nacre_feed_scalar(fit->refresh.seed, (double)i);
+        if (nacre_run(fit->refresh.graph)) return nacre_check(fit->context);
+    }
+    return nacre_check(fit->context);
+}
+
+static nacre_status enter_average(fitting *fit)
+{
+    const nacre_averaging *averaging = &fit->options.averaging;
+    if (averaging->kind == NACRE_AVERAGING_NONE) return NACRE_OK;
+    nacre_status status = nc_average_enter(&fit->live, fit->options.model, averaging, fit->state.step, fit->total_steps,
+                                           fit->epoch_steps, &fit->averaged);
+    if (status == NACRE_OK && fit->averaged && averaging->kind == NACRE_AVERAGING_SWA) status = refresh_statistics(fit);
+    return status;
+}
+
+static void leave_average(fitting *fit)
+{
+    if (fit->averaged) nc_snapshot_restore(&fit->live, fit->options.model);
+    fit->averaged = false;
+}
+
 static nacre_status validate(fitting *fit, nacre_evaluation *validation)
 {
     nacre_fit_event event = describe(fit);
@@ -307,6 +375,9 @@ static nacre_status conclude_epoch(fitting *fit, const nacre_evaluation *validat
     fit->state.epoch++;
     fit->state.batch = 0;
     count_bad_epochs(fit, validation, value);
+    if (fit->options.schedule.kind == NACRE_SCHEDULE_PLATEAU)
+        nacre_plateau_observe(&fit->options.schedule, &fit->state.plateau, value,
+                              higher_is_better(validation ? validation->metrics : fit->scores.metrics));
     if (event.best) {
         fit->state.best_value = value;
         fit->state.best_epoch = fit->state.epoch;
@@ -316,6 +387,7 @@ static nacre_status conclude_epoch(fitting *fit, const nacre_evaluation *validat
     nc_scores_clear(&fit->scores);
     fit->state.loss = (nacre_running_mean){0};
     fit->samples = 0;
+    leave_average(fit); /* the run goes on with the weights themselves */
     return save_checkpoint(fit);
 }
 
@@ -323,8 +395,10 @@ static nacre_status finish_epoch(fitting *fit)
 {
     nacre_evaluation validation = {0};
     nacre_status status = check_weights(fit);
+    if (status == NACRE_OK) status = enter_average(fit);
     if (status == NACRE_OK && fit->options.validation) status = validate(fit, &validation);
     if (status == NACRE_OK) status = conclude_epoch(fit, fit->options.validation ? &validation : NULL);
+    leave_average(fit);
     nacre_metrics_destroy(validation.metrics);
     return status;
 }
@@ -435,11 +509,12 @@ static nacre_status begin(fitting *fit)
                                     .cutmix = options->cutmix};
     fit->loader = nacre_loader_create(options->train, &loading);
     if (!fit->loader || nc_find_roles(fit->context, fit->loader, &fit->roles)) return nacre_check(fit->context);
-    int64_t batches = nacre_loader_batches(fit->loader), per_update = options->accumulate / options->batch_size;
-    if (batches == 0)
+    if (nacre_loader_batches(fit->loader) == 0)
         return nacre_fail(fit->context, NACRE_ERROR_ARGUMENT, "%lld training samples do not fill a batch of %lld",
                           (long long)nacre_dataset_count(options->train), (long long)options->batch_size);
-    fit->total_steps = options->epochs * ((batches + per_update - 1) / per_update);
+    fit->total_steps = nacre_fit_steps(options);
+    fit->epoch_steps = fit->total_steps / options->epochs;
+    if (nacre_schedule_check(fit->context, &options->schedule, fit->total_steps)) return nacre_check(fit->context);
     return open_folder(fit) ? nacre_check(fit->context) : tell_frame(fit, fit->resumed, false);
 }
 
@@ -452,7 +527,17 @@ static void end(fitting *fit)
     nc_step_release(&fit->update);
     nc_snapshot_release(&fit->before, fit->context);
     nc_snapshot_release(&fit->best, fit->context);
+    nc_snapshot_release(&fit->live, fit->context);
+    nc_step_release(&fit->refresh);
     nacre_loader_destroy(fit->loader);
+}
+
+int64_t nacre_fit_steps(const nacre_fit_options *options)
+{
+    int64_t size = options->batch_size > 0 ? options->batch_size : 64, count = nacre_dataset_count(options->train);
+    int64_t batches = options->drop_last ? count / size : (count + size - 1) / size;
+    int64_t per_step = options->accumulate > size ? options->accumulate / size : 1;
+    return (options->epochs > 0 ? options->epochs : 1) * ((batches + per_step - 1) / per_step);
 }
 
 nacre_status nacre_fit(nacre_context *context, const nacre_fit_options *options, nacre_fit_result *result)
@@ -471,7 +556,8 @@ nacre_status nacre_fit(nacre_context *context, const nacre_fit_options *options,
         }
         status = run_epoch(&fit);
     }
-    if (status == NACRE_OK && !fit.stop && fit.state.best_epoch != fit.state.epoch) status = load_best(&fit);
+    bool holds_best = fit.state.best_epoch == fit.state.epoch && fit.options.averaging.kind == NACRE_AVERAGING_NONE;
+    if (status == NACRE_OK && !fit.stop && !holds_best && fit.state.best_epoch > 0) status = load_best(&fit);
     if (status == NACRE_OK && !fit.stop) status = tell_frame(&fit, fit.resumed, true);
     fit.result->epochs = fit.state.epoch;
     fit.result->steps = fit.state.step;

@@ -61,6 +61,19 @@ static family family_of(const nacre_optimizer *optimizer, const nc_parameter *pa
     return f;
 }
 
+bool nacre_optimizer_has_momentum(const nacre_optimizer *optimizer)
+{
+    switch (optimizer->kind) {
+    case NACRE_OPTIMIZER_SGD:
+    case NACRE_OPTIMIZER_RMSPROP:
+    case NACRE_OPTIMIZER_LARS:
+    case NACRE_OPTIMIZER_LARC: return optimizer->momentum != 0;
+    case NACRE_OPTIMIZER_ADAGRAD:
+    case NACRE_OPTIMIZER_ADADELTA: return false;
+    default: return true;
+    }
+}
+
 /* ---- parameters ---- */
 
 static nc_parameter describe(const nacre_optimizer *optimizer, const nacre_parameter_group *group,

@@ -165,13 +165,18 @@ void nc_recipe_print_expected(nacre_buffer *text, const nc_recipe_key *key)
     case NC_KEY_TEXTS: nacre_buffer_print(text, key->choices ? "a list of " : "a list of names"); break;
     case NC_KEY_STEPS: nacre_buffer_print(text, "a list of steps"); break;
     case NC_KEY_SETTINGS: nacre_buffer_print(text, "names with a number or text each"); break;
+    case NC_KEY_WHOLES: nacre_buffer_print(text, "a list of whole numbers"); break;
+    case NC_KEY_GROUPS: nacre_buffer_print(text, "patterns with rate, weight_decay or frozen each"); break;
     }
     if (key->choices) print_choices(text, key->choices);
-    if (key->type == NC_KEY_WHOLE || key->type == NC_KEY_NUMBER || key->type == NC_KEY_PAIR) print_range(text, key);
+    if (key->type == NC_KEY_WHOLE || key->type == NC_KEY_NUMBER || key->type == NC_KEY_PAIR ||
+        key->type == NC_KEY_WHOLES)
+        print_range(text, key);
     if (key->type == NC_KEY_POSITIVE && !isinf(key->high)) {
         nacre_buffer_print(text, " and at most ");
         nacre_buffer_number(text, key->high);
     }
+    if (key->automatic) nacre_buffer_print(text, ", or auto");
 }
 
 static nacre_status fail_value(const giver *by, const nc_recipe_key *key, const nc_yaml *node)
@@ -214,10 +219,17 @@ static nacre_status store_bool(const giver *by, const nc_recipe_key *key, const 
     return NACRE_OK;
 }
 
+/* "auto", where the key knows it. */
+static bool is_auto(const nc_recipe_key *key, const nc_yaml *node)
+{
+    return key->automatic && node->kind == NC_YAML_SCALAR && node->plain && strcmp(node->text, "auto") == 0;
+}
+
 static nacre_status store_whole(const giver *by, const nc_recipe_key *key, const nc_yaml *node, int64_t *field)
 {
-    double number;
-    if (!read_number(node, key->low, fmin(key->high, 0x1p53), &number) || floor(number) != number)
+    double number = key->low - 1;
+    if (!is_auto(key, node) &&
+        (!read_number(node, key->low, fmin(key->high, 0x1p53), &number) || floor(number) != number))
         return fail_value(by, key, node);
     *field = (int64_t)number;
     return NACRE_OK;
@@ -225,8 +237,9 @@ static nacre_status store_whole(const giver *by, const nc_recipe_key *key, const
 
 static nacre_status store_number(const giver *by, const nc_recipe_key *key, const nc_yaml *node, double *field)
 {
-    double number;
-    if (!read_number(node, key->low, key->high, &number) || (key->type == NC_KEY_POSITIVE && number <= 0))
+    double number = 0;
+    if (!is_auto(key, node) &&
+        (!read_number(node, key->low, key->high, &number) || (key->type == NC_KEY_POSITIVE && number <= 0)))
         return fail_value(by, key, node);
     *field = number;
     return NACRE_OK;
@@ -386,6 +399,63 @@ static nacre_status store_settings(const giver *by, const nc_recipe_key *key, co
     return NACRE_OK;
 }
 
+static nacre_status store_wholes(const giver *by, const nc_recipe_key *key, const nc_yaml *node, const int64_t **field)
+{
+    if (node->kind != NC_YAML_LIST) return fail_value(by, key, node);
+    int64_t *numbers = nacre_pool_allocate(&by->recipe->state->pool, (size_t)(node->count + 1) * sizeof *numbers);
+    if (!numbers) return NACRE_ERROR_MEMORY;
+    int count = 0;
+    for (const nc_yaml *item = node->items; item; item = item->next) {
+        nacre_status status = store_whole(by, key, item, &numbers[count++]);
+        if (status != NACRE_OK) return status;
+    }
+    numbers[count] = -1;
+    *field = numbers;
+    return NACRE_OK;
+}
+
+static nacre_status store_group(const giver *by, const nc_recipe_key *key, const nc_yaml *node,
+                                nacre_parameter_group *group)
+{
+    *group = (nacre_parameter_group){.pattern = node->key};
+    if (node->kind != NC_YAML_MAP) return fail_value(by, key, node);
+    for (const nc_yaml *item = node->items; item; item = item->next) {
+        bool known = true;
+        if (strcmp(item->key, "rate") == 0)
+            known = read_number(item, 0, INFINITY, &group->rate) && group->rate > 0;
+        else if (strcmp(item->key, "weight_decay") == 0)
+            known = group->has_weight_decay = read_number(item, 0, INFINITY, &group->weight_decay);
+        else if (strcmp(item->key, "frozen") != 0)
+            known = false;
+        else if (store_bool(by, key, item, &group->frozen) != NACRE_OK)
+            return nacre_check(context_of(by->recipe));
+        if (!known)
+            return nc_yaml_fail(
+                context_of(by->recipe), &by->origin, item->line, NACRE_ERROR_FORMAT,
+                "'%s': \"%.100s\" may have a rate above 0, a weight_decay of at least 0 and frozen, got "
+                "%.100s",
+                key->path, node->key, item->key);
+    }
+    return NACRE_OK;
+}
+
+static nacre_status store_groups(const giver *by, const nc_recipe_key *key, const nc_yaml *node,
+                                 const nacre_parameter_group **field)
+{
+    if (node->kind != NC_YAML_MAP) return fail_value(by, key, node);
+    nacre_parameter_group *groups =
+        nacre_pool_allocate(&by->recipe->state->pool, (size_t)(node->count + 1) * sizeof *groups);
+    if (!groups) return NACRE_ERROR_MEMORY;
+    int count = 0;
+    for (const nc_yaml *item = node->items; item; item = item->next) {
+        nacre_status status = store_group(by, key, item, &groups[count++]);
+        if (status != NACRE_OK) return status;
+    }
+    groups[count] = (nacre_parameter_group){0};
+    *field = groups;
+    return NACRE_OK;
+}
+
 /* One name of an open key: replaces the setting of that name or adds it. */
 static nacre_status store_setting(const giver *by, const nc_recipe_key *key, const char *name, const nc_yaml *node,
                                   const nacre_setting **field)
@@ -424,6 +494,8 @@ static nacre_status store_value(const giver *by, const nc_recipe_key *key, const
     case NC_KEY_TEXTS: return store_texts(by, key, node, field);
     case NC_KEY_STEPS: return store_steps(by, key, node, field);
     case NC_KEY_SETTINGS: return store_settings(by, key, node, field);
+    case NC_KEY_WHOLES: return store_wholes(by, key, node, field);
+    case NC_KEY_GROUPS: return store_groups(by, key, node, field);
     }
     return NACRE_ERROR_STATE;
 }
@@ -510,6 +582,12 @@ static const nc_given *given(const nacre_recipe *recipe, const char *path)
     return key ? &recipe->state->given[key - nc_recipe_keys] : NULL;
 }
 
+bool nc_recipe_is_given(const nacre_recipe *recipe, const char *path)
+{
+    const nc_given *place = given(recipe, path);
+    return place && place->origin.name;
+}
+
 nacre_status nacre_recipe_fail(const nacre_recipe *recipe, const char *key, nacre_status status, const char *format,
                                ...)
 {
@@ -545,7 +623,7 @@ static nacre_status check(const nacre_recipe *recipe)
     if (recipe->schedule.warmup_epochs > 0 && recipe->schedule.warmup_steps > 0)
         return nacre_recipe_fail(recipe, "schedule.warmup_steps", NACRE_ERROR_FORMAT,
                                  "stands beside schedule.warmup_epochs; give one");
-    if (recipe->schedule.min_rate > recipe->optimizer.learning_rate)
+    if (recipe->optimizer.learning_rate > 0 && recipe->schedule.min_rate > recipe->optimizer.learning_rate)
         return nacre_recipe_fail(recipe, "schedule.min_rate", NACRE_ERROR_FORMAT,
                                  "is larger than optimizer.learning_rate");
     return NACRE_OK;

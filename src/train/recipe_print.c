@@ -60,6 +60,40 @@ static void print_settings(nacre_buffer *text, const nacre_setting *settings)
     nacre_buffer_put(text, "}", 1);
 }
 
+static void print_wholes(nacre_buffer *text, const int64_t *numbers)
+{
+    nacre_buffer_put(text, "[", 1);
+    for (int i = 0; numbers[i] >= 0; i++) nacre_buffer_print(text, "%s%lld", i ? ", " : "", (long long)numbers[i]);
+    nacre_buffer_put(text, "]", 1);
+}
+
+static void print_groups(nacre_buffer *text, const nacre_parameter_group *groups)
+{
+    nacre_buffer_put(text, "{", 1);
+    for (const nacre_parameter_group *group = groups; group->pattern; group++) {
+        if (group != groups) nacre_buffer_put(text, ", ", 2);
+        nc_yaml_print_text(text, group->pattern, true);
+        nacre_buffer_print(text, ": {frozen: %s", group->frozen ? "true" : "false");
+        if (group->rate != 0) {
+            nacre_buffer_print(text, ", rate: ");
+            nacre_buffer_number(text, group->rate);
+        }
+        if (group->has_weight_decay) {
+            nacre_buffer_print(text, ", weight_decay: ");
+            nacre_buffer_number(text, group->weight_decay);
+        }
+        nacre_buffer_put(text, "}", 1);
+    }
+    nacre_buffer_put(text, "}", 1);
+}
+
+bool nc_recipe_is_auto(const nacre_recipe *recipe, const nc_recipe_key *key)
+{
+    const void *field = (const char *)recipe + key->offset;
+    if (!key->automatic) return false;
+    return key->type == NC_KEY_WHOLE ? (double)*(const int64_t *)field < key->low : *(const double *)field <= 0;
+}
+
 /* The value of a key as it stands after "key:"; `indent` is that of lines of its own. */
 static void print_value(nacre_buffer *text, const nacre_recipe *recipe, const nc_recipe_key *key, int indent)
 {
@@ -68,6 +102,10 @@ static void print_value(nacre_buffer *text, const nacre_recipe *recipe, const nc
     const char *const *texts = field;
     const char *path = recipe->state->given[key - nc_recipe_keys].path;
     if (key->type != NC_KEY_STEPS || !**texts) nacre_buffer_put(text, " ", 1);
+    if (nc_recipe_is_auto(recipe, key)) {
+        nacre_buffer_print(text, "auto");
+        return;
+    }
     switch (key->type) {
     case NC_KEY_BOOL: nacre_buffer_print(text, *(const bool *)field ? "true" : "false"); break;
     case NC_KEY_WHOLE: nacre_buffer_print(text, "%lld", (long long)*(const int64_t *)field); break;
@@ -92,6 +130,8 @@ static void print_value(nacre_buffer *text, const nacre_recipe *recipe, const nc
     case NC_KEY_TEXTS: print_texts(text, *(const char *const *const *)field); break;
     case NC_KEY_STEPS: print_steps(text, *texts, indent); break;
     case NC_KEY_SETTINGS: print_settings(text, *(const nacre_setting *const *)field); break;
+    case NC_KEY_WHOLES: print_wholes(text, *(const int64_t *const *)field); break;
+    case NC_KEY_GROUPS: print_groups(text, *(const nacre_parameter_group *const *)field); break;
     }
 }
 

@@ -53,6 +53,15 @@ static nacre_tensor *loss_of(nacre_context *context, nc_step_graph *step, const 
                       options->label_smoothing);
 }
 
+void nc_step_inputs(nc_step_graph *step, const nc_step_options *options)
+{
+    nacre_graph *graph = step->graph;
+    step->update.learning_rate = nacre_input(graph, "learning_rate", NACRE_F32, NACRE_SCALAR);
+    step->update.step = nacre_input(graph, "step", NACRE_I64, NACRE_SCALAR);
+    step->update.momentum = options->cycle_momentum ? nacre_input(graph, "momentum", NACRE_F32, NACRE_SCALAR) : NULL;
+    step->mix = options->average ? nacre_input(graph, "mix", NACRE_F32, NACRE_SCALAR) : NULL;
+}
+
 static nacre_status build(nc_step_graph *step, nacre_context *context, const nc_step_options *options,
                           const nc_roles *roles, const nacre_batch *batch)
 {
@@ -77,12 +86,14 @@ static nacre_status build(nc_step_graph *step, nacre_context *context, const nc_
     nacre_output(step->loss);
     if (options->recompute) nacre_graph_recompute(graph, NACRE_RECOMPUTE_AUTO);
     if (!options->forward && options->optimizer) {
-        step->update.learning_rate = nacre_input(graph, "learning_rate", NACRE_F32, NACRE_SCALAR);
-        step->update.step = nacre_input(graph, "step", NACRE_I64, NACRE_SCALAR);
+        nc_step_inputs(step, options);
         nacre_minimise(step->loss, options->model, options->optimizer, &step->update);
+        if (step->mix) nacre_average_model(graph, options->model, step->mix);
     } else if (!options->forward) {
-        nacre_tensor *count = nacre_full(graph, NACRE_F32, NACRE_SCALAR, (double)batch->count);
-        nacre_accumulate_gradients(nacre_mul(step->loss, count), options->model);
+        /* The mean over classes is one over all positions of a sequence, the other losses' over samples alike. */
+        step->weight = (double)(roles->classes ? nacre_tensor_count(step->target) : batch->count);
+        nacre_tensor *weight = nacre_full(graph, NACRE_F32, NACRE_SCALAR, step->weight);
+        nacre_accumulate_gradients(nacre_mul(step->loss, weight), options->model);
     }
     step->seed = nacre_seed(graph, false);
     nacre_graph_set_precision(graph, options->precision);

@@ -21,6 +21,8 @@ typedef struct nc_step_graph {
     nacre_tensor *inputs[NACRE_MAX_FIELDS], *target, *outputs, *loss;
     nacre_tensor *shares;     /* mixed batches: instead of the target */
     nacre_step_inputs update; /* learning_rate NULL: there is none */
+    nacre_tensor *mix;        /* of the averages; NULL: there are none */
+    double weight;            /* of the loss among accumulated ones: samples, or the tokens of sequences */
     nacre_tensor *seed;
 } nc_step_graph;
 
@@ -36,11 +38,14 @@ typedef struct nc_step_options {
     bool recompute; /* little of the forward part is kept for them */
     nacre_dtype precision;
     const nacre_optimizer *optimizer; /* NULL: gradients are accumulated only */
+    bool cycle_momentum, average;     /* the update has the input momentum; weights are averaged */
 } nc_step_options;
 
 /* (Re)builds if the number of samples differs from the last time. */
 nacre_status nc_step_prepare(nc_step_graph *step, nacre_context *context, const nc_step_options *options,
                              const nc_roles *roles, const nacre_batch *batch);
+/* Makes the inputs of an update, but for its scale. */
+void nc_step_inputs(nc_step_graph *step, const nc_step_options *options);
 void nc_step_feed(nc_step_graph *step, const nc_roles *roles, const nacre_batch *batch);
 void nc_step_release(nc_step_graph *step);
 
@@ -104,6 +109,11 @@ typedef struct nc_event_fields {
 /* The record of an epoch. */
 void nc_describe_epoch(const nacre_fit_event *event, nc_event_fields *fields);
 
+/* The averages take the place of the weights, if there are any after `step` steps; nc_snapshot_restore(live) ends it.
+ */
+nacre_status nc_average_enter(nc_snapshot *live, nacre_model *model, const nacre_averaging *averaging, int64_t step,
+                              int64_t total, int64_t steps_per_epoch, bool *entered);
+
 /* ---- where a run is: everything that resuming needs besides the entries of the model ---- */
 
 typedef struct nc_run_state {
@@ -114,7 +124,9 @@ typedef struct nc_run_state {
     double stop_value;       /* what the next epoch must be better than, for patience; NaN: none yet */
     double train_loss;       /* of the last epoch */
     nacre_running_mean loss; /* of the epoch so far */
-    double seconds;          /* of all processes before */
+    double pending;          /* what gradients that wait for an update were weighted with in all */
+    nacre_plateau plateau;
+    double seconds; /* of all processes before */
 } nc_run_state;
 
 bool nc_checkpoint_exists(const nacre_fit_options *options);

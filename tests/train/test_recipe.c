@@ -312,9 +312,10 @@ static void bad_recipes_are_refused(void)
         {"data:\n  classes:\n    - a\n    - {b: c}\n",
          "a.yaml:4: 'data.classes' must be a list of names, got a section"},
         {"optimizer:\n  name: adm\n", "a.yaml:2: 'optimizer.name' cannot be 'adm'; did you mean 'adam'?"},
-        {"optimizer:\n  name: newton\n", "'optimizer.name' must be one of sgd, adam, adamw, got 'newton'"},
-        {"optimizer:\n  learning_rate: 0\n", "'optimizer.learning_rate' must be a number above 0, got '0'"},
-        {"optimizer:\n  learning_rate: nan\n", "must be a number above 0, got 'nan'"},
+        {"optimizer:\n  name: newton\n", "'optimizer.name' must be one of sgd, adam, adamw, nadam, radam, adamax, "
+                                         "adagrad, adadelta, rmsprop, lars, larc, lamb, lion, muon, got 'newton'"},
+        {"optimizer:\n  learning_rate: 0\n", "'optimizer.learning_rate' must be a number above 0, or auto, got '0'"},
+        {"optimizer:\n  learning_rate: nan\n", "must be a number above 0, or auto, got 'nan'"},
         {"optimizer:\n  eps: 2\n", "'optimizer.eps' must be a number above 0 and at most 1, got '2'"},
         {"optimizer:\n  betas: [0.9]\n", "'optimizer.betas' must be two numbers from 0 to 0.999999, got a list"},
         {"optimizer:\n  betas: [0.9, 1]\n", "'optimizer.betas' must be two numbers"},
