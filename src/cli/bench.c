@@ -8,8 +8,9 @@
 #include <string.h>
 #include <sys/resource.h>
 
-static const nc_workload *const lists[] = {nc_bench_training, nc_bench_inference, nc_bench_optimizers,
-                                           nc_bench_layers,   nc_bench_process,   nc_bench_machine};
+static const nc_workload *const lists[] = {nc_bench_training,   nc_bench_inference, nc_bench_generation,
+                                           nc_bench_optimizers, nc_bench_layers,    nc_bench_process,
+                                           nc_bench_machine};
 enum { LISTS = sizeof lists / sizeof *lists };
 
 /* ---- measuring -----------------------------------------------------------------------------------------------------
@@ -259,13 +260,14 @@ const nc_command nc_command_bench = {
                                     .type = NC_FLAG,
                                     .doc = "startup: make the one prediction, print its class, measure nothing."},
                                    {0}},
-    .arguments = {{.name = "WORKLOAD",
-                   .type = NC_CHOICE,
-                   .choices =
-                       "mlp_train|lenet_train|resnet56_train|lstm_train|gpt_train|gpt2_train|dcgan_train|vae_train|"
-                       "resnet50_infer_b1|resnet50_infer_b16|mobilenetv2_infer_b1|vgg16_infer_b1|bert_infer|"
-                       "adamw_step|sgd_step|conv_layers|startup|graph|peak|triad|list",
-                   .doc = "What to time, or 'list'."}},
+    .arguments =
+        {{.name = "WORKLOAD",
+          .type = NC_CHOICE,
+          .choices =
+              "mlp_train|lenet_train|resnet56_train|lstm_train|gpt_train|gpt2_train|dcgan_train|vae_train|"
+              "resnet50_infer_b1|resnet50_infer_b16|mobilenetv2_infer_b1|vgg16_infer_b1|bert_infer|gpt2_generate|"
+              "adamw_step|sgd_step|conv_layers|startup|graph|peak|triad|list",
+          .doc = "What to time, or 'list'."}},
     .examples =
         (const nc_example[]){{"nacre bench lenet_train --threads 2", NULL}, {"nacre bench graph --json", NULL}, {0}},
     .run = run,

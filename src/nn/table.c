@@ -225,6 +225,12 @@ static nacre_tensor *build_attend(nacre_scope scope, nacre_tensor *const *inputs
     return nacre_attend(inputs[0], inputs[1], inputs[2], words[0], inputs[3], words[1]);
 }
 
+/* heads, capacity */
+static nacre_tensor *build_attend_cached(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
+{
+    return nacre_attend_cached(scope, inputs[0], inputs[1], inputs[2], words[0], inputs[3], words[1]);
+}
+
 static nacre_tensor *build_draw(nacre_scope scope, nacre_tensor *const *inputs, const int64_t *words)
 {
     (void)words;
@@ -372,6 +378,13 @@ static const nacre_layer LAYERS[] = {
      false,
      {COUNT("heads", "that the width is divided into"), SWITCH("causal", false, "no looking ahead")},
      build_attend},
+    {"attend_cached",
+     "The same without looking ahead over a sequence that comes in pieces: x stands at `position`, keys and values of "
+     "what came before are kept.",
+     "q k v position",
+     true,
+     {COUNT("heads", "that the width is divided into"), COUNT("capacity", "longest sequence")},
+     build_attend_cached},
     {"rnn", "Recurrent layer with tanh over [N, T, in].", "x", true, RECURRENT_ATTRIBUTES, build_rnn},
     {"lstm", "Long short-term memory over [N, T, in].", "x", true, RECURRENT_ATTRIBUTES, build_lstm},
     {"gru", "Gated recurrent units over [N, T, in].", "x", true, RECURRENT_ATTRIBUTES, build_gru},

@@ -190,6 +190,7 @@ static void every_layer_can_be_called(void)
                                         "embedding(ids, 10, 3)",
                                         "multi_head_attention(x, 2, causal=true)",
                                         "attend(x, x, x, 2, causal=true)",
+                                        "attend_cached(x, x, x, position, 2, 16)",
                                         "rnn(x, 5)",
                                         "lstm(x, 5, layers=2, bidirectional=true, dropout=0.1)",
                                         "gru(x, 5, bias=false)",
@@ -209,7 +210,7 @@ static void every_layer_can_be_called(void)
         char source[512];
         snprintf(source, sizeof source,
                  "model m\n  input x f32[N, 4, 8]\n  input picture f32[N, 4, 8, 8]\n  input volume f32[N, 4, 4, 4, 4]\n"
-                 "  input ids i64[N, 5]\n  y = %s\n  return y\nend\n",
+                 "  input ids i64[N, 5]\n  input position i64[]\n  y = %s\n  return y\nend\n",
                  calls[i]);
         nacre_text *text = parse(source);
         built b = build_text(text, &(nacre_text_options){.batch = 2}, true);
