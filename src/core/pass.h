@@ -26,7 +26,8 @@ nc_node *nc_clone_node(nacre_graph *graph, const nc_node *node, nacre_tensor *co
 /* The passes, in order. Each returns a graph of its own, NULL after a failure; the argument stays the caller's. */
 nacre_graph *nc_pass_recompute(nacre_graph *graph); /* forward values again where the gradient needs them */
 nacre_graph *
-nc_pass_simplify(nacre_graph *graph); /* drops what nothing needs, merges equal nodes, removes identities */
+nc_pass_simplify(nacre_graph *graph);          /* drops what nothing needs, merges equal nodes, removes identities */
+nacre_graph *nc_pass_fold(nacre_graph *graph); /* running statistics into the weights of the convolution */
 nacre_graph *nc_pass_precision(nacre_graph *graph); /* nodes in the graph's 16-bit type, and the casts between */
 nacre_graph *nc_pass_epilogue(nacre_graph *graph);  /* activation and residual into the matrix product or convolution */
 nacre_graph *nc_pass_layout(nacre_graph *graph);    /* channels-last where kernels want it */

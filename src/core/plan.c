@@ -13,9 +13,9 @@
 
 static nacre_graph *run_passes(nacre_graph *graph)
 {
-    static nacre_graph *(*const passes[])(nacre_graph *) = {nc_pass_recompute, nc_pass_simplify, nc_pass_precision,
-                                                            nc_pass_epilogue,  nc_pass_simplify, nc_pass_layout,
-                                                            nc_pass_fuse};
+    static nacre_graph *(*const passes[])(nacre_graph *) = {nc_pass_recompute, nc_pass_simplify,  nc_pass_fold,
+                                                            nc_pass_simplify,  nc_pass_precision, nc_pass_epilogue,
+                                                            nc_pass_simplify,  nc_pass_layout,    nc_pass_fuse};
     nacre_graph *current = graph;
     for (size_t i = 0; i < sizeof passes / sizeof *passes && current; i++) {
         if (passes[i] == nc_pass_recompute && graph->segments == 0) continue;

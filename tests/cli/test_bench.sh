@@ -52,6 +52,7 @@ resnet50_infer_b16 25557032 130.8
 mobilenetv2_infer_b1 3504872 0.6015
 vgg16_infer_b1 138357544 30.9
 bert_infer 108891648 178.7
+gpt2_generate 124439808 37.3773
 adamw_step 25557032
 EOF
 
