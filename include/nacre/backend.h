@@ -200,7 +200,10 @@ enum {
 typedef struct nacre_kernel {
     const char *op, *variant; /* "conv", "direct_avx512" */
     unsigned flags;
-    const char *(*can)(const nacre_node_info *node);  /* NULL: yes; else the reason why not */
+    const char *(*can)(const nacre_node_info *node); /* NULL: yes; else the reason why not */
+    /* Why another kernel is likely to be faster though this one can, NULL if none is: where nothing is measured, the
+     * first that can and is not passed over here is taken. NULL: never. */
+    const char *(*slower)(const nacre_node_info *node);
     size_t (*workspace)(const nacre_node_info *node); /* NULL: none */
     void (*run)(const nacre_call *call);
     /* The part of the work that depends on one operand alone: weights brought into the order in which `run` reads them.
@@ -233,7 +236,7 @@ struct nacre_op {
     unsigned flags;
     /* Which operands and outputs follow the node's memory order when it runs channels-last, one letter each: 'd' data
      * (follows), 'p' always plain: conv has "dppd>d". NULL: all follow if ELEMENTWISE, none otherwise. */
-    const char *layouts;
+    const char *layouts; /* the last letter stands for all further operands, too */
     nacre_status (*shape)(nacre_shape_call *call);
     void (*gradient)(
         nacre_gradient_call *call); /* NULL with neither `expand` nor NONDIFFERENTIABLE: an error when asked */

@@ -35,7 +35,7 @@ bool nc_follows_layout(const nacre_op *op, int operand, bool output)
     const char *split = strchr(op->layouts, '>');
     const char *letters = output ? split + 1 : op->layouts;
     int count = output ? (int)strlen(letters) : (int)(split - letters);
-    return operand < count && letters[operand] == 'd';
+    return count > 0 && letters[operand < count ? operand : count - 1] == 'd';
 }
 
 bool nc_node_info(nc_arena *arena, const nacre_context *context, const nc_node *node, int layout, nacre_node_info *info)
@@ -122,10 +122,13 @@ const nacre_kernel *nacre_kernel_at(const nacre_context *context, const nacre_op
 
 const nacre_kernel *nc_choose_kernel(const nacre_context *context, const nacre_node_info *info)
 {
-    const nacre_kernel *kernel;
-    for (int i = 0; (kernel = nacre_kernel_at(context, info->op, i)); i++)
-        if (!nc_refusal(context, kernel, info)) return kernel;
-    return NULL;
+    const nacre_kernel *kernel, *slower = NULL;
+    for (int i = 0; (kernel = nacre_kernel_at(context, info->op, i)); i++) {
+        if (nc_refusal(context, kernel, info)) continue;
+        if (!kernel->slower || !kernel->slower(info)) return kernel;
+        if (!slower) slower = kernel;
+    }
+    return slower;
 }
 
 void nacre_force_variant(nacre_context *context, const char *op, const char *variant)
