@@ -7,7 +7,6 @@
 #include <nacre/nacre.h>
 
 #include "core/team.h"
-#include "cpu/conv.h"
 #include "cpu/matmul.h"
 
 #include <stdio.h>
@@ -246,97 +245,6 @@ static void bench_matmuls(void)
     bench_matmul(128, 512, 784, false, true, true);
 }
 
-/* ---- convolutions --------------------------------------------------------------------------------------------------
- */
-
-typedef struct conv_run {
-    nc_conv conv;
-    int direction; /* 0 forward, 1 gradient of the input, 2 of the weights */
-    float *x, *w, *y, *bias;
-    void *workspace;
-} conv_run;
-
-static void run_conv(void *user)
-{
-    static void (*const passes[2][NACRE_ISA_COUNT])(const nc_conv *, const float *, const float *, float *,
-                                                    const nc_conv_epilogue *, void *, nacre_team *) = {
-        TABLE(nc_conv_forward), TABLE(nc_conv_backward_data)};
-    static void (*const weights[NACRE_ISA_COUNT])(const nc_conv *, const float *, const float *, float *, void *,
-                                                  nacre_team *) = TABLE(nc_conv_backward_weights);
-    const conv_run *run = user;
-    const nc_conv_epilogue epilogue = {.bias = run->bias, .relu = true};
-    if (run->direction == 0)
-        passes[0][level](&run->conv, run->x, run->w, run->y, &epilogue, run->workspace, team);
-    else if (run->direction == 1)
-        passes[1][level](&run->conv, run->y, run->w, run->x, NULL, run->workspace, team);
-    else
-        weights[level](&run->conv, run->x, run->y, run->w, run->workspace, team);
-}
-
-static void bench_conv(const char *layer, nc_conv conv)
-{
-    static size_t (*const sizes[3][NACRE_ISA_COUNT])(const nc_conv *, int) = {
-        TABLE(nc_conv_forward_workspace), TABLE(nc_conv_backward_data_workspace),
-        TABLE(nc_conv_backward_weights_workspace)};
-    static const char *const directions[] = {"forward", "backward_data", "backward_weights"};
-    conv.groups = 1;
-    for (int i = 0; i < 2; i++) {
-        conv.stride[i] = conv.stride[i] ? conv.stride[i] : 1;
-        conv.dilation[i] = 1;
-        conv.out[i] = (conv.in[i] + 2 * conv.pad[i] - conv.kernel[i]) / conv.stride[i] + 1;
-    }
-    const int64_t x_count = conv.batch * conv.in_channels * conv.in[0] * conv.in[1];
-    const int64_t y_count = conv.batch * conv.out_channels * conv.out[0] * conv.out[1];
-    const int64_t w_count = conv.in_channels * conv.out_channels * conv.kernel[0] * conv.kernel[1];
-    conv_run run = {.conv = conv};
-    for (run.direction = 0; run.direction < 3; run.direction++) {
-        char name[80];
-        snprintf(name, sizeof name, "conv %s %s", layer, directions[run.direction]);
-        if (!strstr(name, wanted)) continue;
-        run.x = numbers(x_count, 4);
-        run.w = numbers(w_count, 4);
-        run.y = numbers(y_count, 4);
-        run.bias = numbers(conv.out_channels, 4);
-        run.workspace = aligned_alloc(64, (sizes[run.direction][level](&conv, nacre_team_size(team)) + 63) / 64 * 64);
-        if (!run.workspace) exit(1);
-        const double seconds = best_seconds(run_conv, &run);
-        report(name, seconds, 2.0 * (double)(y_count * conv.in_channels * conv.kernel[0] * conv.kernel[1]),
-               4.0 * (double)(x_count + y_count + w_count), peak);
-        free(run.x);
-        free(run.w);
-        free(run.y);
-        free(run.bias);
-        free(run.workspace);
-    }
-}
-
-/* Batch, channels, map, channels, kernel, stride: padding is kernel / 2, none for 1x1. */
-static void bench_convs(void)
-{
-    static const struct {
-        const char *name;
-        int64_t batch, in, map, out, kernel, stride;
-    } layers[] = {
-        {"lenet1 3x3 1-32 @28", 128, 1, 28, 32, 3, 1}, {"lenet2 3x3 32-64 @28", 128, 32, 28, 64, 3, 1},
-        {"cifar 3x3 3-16 @32", 128, 3, 32, 16, 3, 1},  {"cifar 3x3 16 @32", 128, 16, 32, 16, 3, 1},
-        {"cifar 3x3 32 @16", 128, 32, 16, 32, 3, 1},   {"cifar 3x3 64 @8", 128, 64, 8, 64, 3, 1},
-        {"cifar 3x3/2 16-32", 128, 16, 32, 32, 3, 2},  {"r50 stem 7x7/2", 4, 3, 224, 64, 7, 2},
-        {"r50 1x1 64-256 @56", 4, 64, 56, 256, 1, 1},  {"r50 3x3 256 @14", 16, 256, 14, 256, 3, 1},
-        {"r50 3x3 512 @7", 16, 512, 7, 512, 3, 1},     {"r50 1x1/2 256-512", 4, 256, 56, 512, 1, 2},
-    };
-    const int count = sizeof layers / sizeof *layers;
-    for (int i = 0; i < count; i++) {
-        const int64_t pad = layers[i].kernel / 2;
-        bench_conv(layers[i].name, (nc_conv){.batch = layers[i].batch,
-                                             .in_channels = layers[i].in,
-                                             .out_channels = layers[i].out,
-                                             .in = {layers[i].map, layers[i].map},
-                                             .kernel = {layers[i].kernel, layers[i].kernel},
-                                             .stride = {layers[i].stride, layers[i].stride},
-                                             .pad = {pad, pad}});
-    }
-}
-
 int main(int argc, char **argv)
 {
     nacre_context_options options = {0};
@@ -357,7 +265,6 @@ int main(int argc, char **argv)
     if (!team) return 1;
     measure_machine();
     bench_matmuls();
-    bench_convs();
     nc_team_destroy(team);
     nacre_context_destroy(context);
     return 0;

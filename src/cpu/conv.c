@@ -16,7 +16,8 @@ nc_conv_node nc_conv_node_read(const nacre_op *op, const int64_t *attributes, co
         node.y = *output;
         if (input_count > 2) node.bias = inputs[2].data;
         if (input_count > 3) node.residual = inputs[3].data;
-        node.relu = attributes[NC_CONV_ACTIVATION] != 0;
+        node.relu = attributes[NC_CONV_ACTIVATION] != NC_CONV_PLAIN;
+        node.ceiling = attributes[NC_CONV_ACTIVATION] == NC_CONV_RELU6 ? 6 : 0;
     } else if (!strcmp(op->name, "conv_backward_data")) {
         node.y = inputs[0];
         node.w = inputs[1];
@@ -50,14 +51,31 @@ nc_conv nc_conv_problem(const nc_conv_node *node)
 
 enum { LEAST_GROUP = 8 }; /* output channels of a group that are worth a vector */
 
-const char *nc_conv_direct_refusal(const nacre_node_info *info)
+/* What all kernels of channels-last images refuse. */
+static const char *common_refusal(const nacre_node_info *info, nc_conv_node *node)
 {
     if (info->outputs[0].dtype != NACRE_F32) return "computes f32 only";
     if (info->outputs[0].shape.rank != 4) return "takes two spatial axes only";
-    const nc_conv_node node =
-        nc_conv_node_read(info->op, info->attributes, info->inputs, info->input_count, &info->outputs[0]);
-    if (!nc_is_channels_last(&node.x) || !nc_is_channels_last(&node.y)) return "needs channels-last images";
-    if (node.window.kernel[0] * node.window.kernel[1] > NC_CONV_MAX_TAPS) return "the kernel has too many taps";
+    *node = nc_conv_node_read(info->op, info->attributes, info->inputs, info->input_count, &info->outputs[0]);
+    if (!nc_is_channels_last(&node->x) || !nc_is_channels_last(&node->y)) return "needs channels-last images";
+    if (node->window.kernel[0] * node->window.kernel[1] > NC_CONV_MAX_TAPS) return "the kernel has too many taps";
+    return NULL;
+}
+
+const char *nc_conv_depthwise_refusal(const nacre_node_info *info)
+{
+    nc_conv_node node;
+    const char *reason = common_refusal(info, &node);
+    if (reason) return reason;
+    const bool one_each = node.groups == node.x.shape.dims[1] && node.groups == node.y.shape.dims[1];
+    return one_each ? NULL : "takes one channel in and one out per group";
+}
+
+const char *nc_conv_direct_refusal(const nacre_node_info *info)
+{
+    nc_conv_node node;
+    const char *reason = common_refusal(info, &node);
+    if (reason) return reason;
     if (node.groups > 1 && nacre_shape_count(node.w.shape) > 0 && node.y.shape.dims[1] / node.groups < LEAST_GROUP)
         return "too few channels in a group";
     return NULL;

@@ -9,12 +9,18 @@
     X(nc_matmul_kernel_f32_##isa)                                                                                      \
     X(nc_matmul_kernel_f64_##isa)                                                                                      \
     X(nc_matmul_half_kernel_##isa)                                                                                     \
+    X(nc_conv_depthwise_kernel_##isa)                                                                                  \
+    X(nc_conv_backward_data_depthwise_kernel_##isa)                                                                    \
+    X(nc_conv_backward_weight_depthwise_kernel_##isa)                                                                  \
     X(nc_conv_winograd_kernel_##isa)                                                                                   \
     X(nc_conv_backward_data_winograd_kernel_##isa)                                                                     \
     X(nc_conv_backward_weight_winograd_kernel_##isa)                                                                   \
-    X(nc_conv_kernel_##isa)                                                                                            \
-    X(nc_conv_backward_data_kernel_##isa)                                                                              \
-    X(nc_conv_backward_weight_kernel_##isa)                                                                            \
+    X(nc_conv_direct_kernel_##isa)                                                                                     \
+    X(nc_conv_backward_data_direct_kernel_##isa)                                                                       \
+    X(nc_conv_backward_weight_direct_kernel_##isa)                                                                     \
+    X(nc_conv_gather_kernel_##isa)                                                                                     \
+    X(nc_conv_backward_data_gather_kernel_##isa)                                                                       \
+    X(nc_conv_backward_weight_gather_kernel_##isa)                                                                     \
     X(nc_conv_im2col_kernel_f32_##isa)                                                                                 \
     X(nc_conv_backward_data_im2col_kernel_f32_##isa)                                                                   \
     X(nc_conv_backward_weight_im2col_kernel_f32_##isa)                                                                 \
@@ -22,6 +28,10 @@
     X(nc_conv_backward_data_im2col_kernel_f64_##isa)                                                                   \
     X(nc_conv_backward_weight_im2col_kernel_f64_##isa)                                                                 \
     X(nc_relayout_kernel_##isa)                                                                                        \
+    X(nc_slice_kernel_##isa)                                                                                           \
+    X(nc_slice_backward_kernel_##isa)                                                                                  \
+    X(nc_pad_kernel_##isa)                                                                                             \
+    X(nc_concat_kernel_##isa)                                                                                          \
     X(nc_max_pool_kernel_##isa)                                                                                        \
     X(nc_max_pool_backward_kernel_##isa)                                                                               \
     X(nc_avg_pool_kernel_##isa)                                                                                        \
@@ -65,9 +75,6 @@
     X(nc_adaptive_avg_pool_backward_kernel_##isa)                                                                      \
     X(nc_transpose_kernel_##isa)                                                                                       \
     X(nc_dropout_kernel_##isa)                                                                                         \
-    X(nc_slice_kernel_##isa)                                                                                           \
-    X(nc_slice_backward_kernel_##isa)                                                                                  \
-    X(nc_concat_kernel_##isa)                                                                                          \
     X(nc_stack_kernel_##isa)                                                                                           \
     X(nc_attention_kernel_##isa)                                                                                       \
     X(nc_attention_backward_kernel_##isa)                                                                              \

@@ -109,6 +109,7 @@ const nacre_op nc_op_concat = {
     .inputs = "x*",
     .outputs = "y",
     .attributes = {{"axis", NACRE_ATTRIBUTE_INT, .doc = "along which"}},
+    .layouts = "d>d",
     .shape = concat_shape,
     .gradient = concat_gradient,
     .reference = concat_reference,

@@ -177,6 +177,10 @@ static void conv_gradient(nacre_gradient_call *call)
     nacre_tensor *x = call->inputs[0], *w = call->inputs[1], *g = call->output_grads[0];
     const int64_t *words = call->attributes;
     if (words[NC_CONV_ACTIVATION]) g = nc_apply2(&nc_op_relu_backward, g, call->outputs[0], NULL);
+    if (words[NC_CONV_ACTIVATION] == NC_CONV_RELU6) {
+        nacre_tensor *six = nacre_full(call->graph, nacre_tensor_dtype(g), NACRE_SCALAR, 6);
+        g = nc_apply2(&nc_op_relu_backward, g, nacre_sub(six, call->outputs[0]), NULL);
+    }
     if (call->wanted[0]) call->input_grads[0] = backward(&nc_op_conv_backward_data, words, g, w, x);
     if (call->wanted[1]) call->input_grads[1] = backward(&nc_op_conv_backward_weight, words, x, g, w);
     if (call->input_count > 2 && call->wanted[2]) call->input_grads[2] = sum_to_bias(g);
@@ -221,7 +225,8 @@ static void conv_reference(const nacre_call *call)
             } while (nc_next(&taps, tap));
         }
         if (residual) sum += nc_get(residual, nc_offset(residual, out));
-        if (call->attributes[NC_CONV_ACTIVATION] && sum < 0) sum = 0;
+        if (call->attributes[NC_CONV_ACTIVATION] != NC_CONV_PLAIN && sum < 0) sum = 0;
+        if (call->attributes[NC_CONV_ACTIVATION] == NC_CONV_RELU6 && sum > 6) sum = 6;
         nc_set(y, nc_offset(y, out), sum);
     } while (nc_next(&y->shape, out));
 }
@@ -280,27 +285,34 @@ static void backward_weight_reference(const nacre_call *call)
 
 /* ---- descriptors ---- */
 
-static const char *const CASES[] = {"x=2x3x8x8 w=4x3x3x3",
-                                    "x=2x3x8x8 w=4x3x3x3 b=4 stride=2 padding=1",
-                                    "x=1x1x5x5 w=1x1x1x1 b=1",
-                                    "x=2x5x7x6 w=3x5x1x1 stride=2",
-                                    "x=2x4x9x7 w=6x2x3x2 b=6 groups=2 padding=1,0",
-                                    "x=1x6x7x7 w=6x1x3x3 b=6 groups=6 padding=1",
-                                    "x=1x4x6x6 w=8x1x5x5 groups=4 padding=2 stride=2",
-                                    "x=2x3x9x9 w=2x3x3x3 dilation=2,3 padding=1,2",
-                                    "x=1x2x7x8 w=3x2x3x3 padding=0,1,2,0 stride=2,1",
-                                    "x=1x2x9x9 w=3x2x2x2 stride=3",
-                                    "x=1x2x6x6 w=2x2x3x3 padding=3",
-                                    "x=1x2x6x6 w=2x2x3x3 padding=1,1,-1,-2",
-                                    "x=2x16x14x14 w=32x16x3x3 b=32 padding=1 !grad",
-                                    "x=2x3x8x8 w=4x3x3x3 b=4 residual=2x4x6x6",
-                                    "x=2x3x8x8 w=4x3x3x3 b=4 residual=2x4x6x6@-2..2 activation=relu",
-                                    "x=2x3x11 w=4x3x3 b=4 stride=2 padding=1",
-                                    "x=1x4x9 w=4x2x3 groups=2 padding=2,0 dilation=2",
-                                    "x=2x2x4x5x4 w=3x2x2x3x2 b=3 padding=1,0,1",
-                                    "x=1x4x4x4x5 w=4x2x2x2x2 stride=2,1,2 dilation=1,2,1 groups=2",
-                                    "x=0x3x5x5 w=4x3x3x3",
-                                    NULL};
+static const char *const CASES[] = {
+    "x=2x3x8x8 w=4x3x3x3",
+    "x=2x3x8x8 w=4x3x3x3 b=4 stride=2 padding=1",
+    "x=1x1x5x5 w=1x1x1x1 b=1",
+    "x=2x5x7x6 w=3x5x1x1 stride=2",
+    "x=2x4x9x7 w=6x2x3x2 b=6 groups=2 padding=1,0",
+    "x=1x6x7x7 w=6x1x3x3 b=6 groups=6 padding=1",
+    "x=1x4x6x6 w=8x1x5x5 groups=4 padding=2 stride=2",
+    "x=2x3x9x9 w=2x3x3x3 dilation=2,3 padding=1,2",
+    "x=1x2x7x8 w=3x2x3x3 padding=0,1,2,0 stride=2,1",
+    "x=1x2x9x9 w=3x2x2x2 stride=3",
+    "x=1x2x6x6 w=2x2x3x3 padding=3",
+    "x=1x2x6x6 w=2x2x3x3 padding=1,1,-1,-2",
+    "x=2x16x14x14 w=32x16x3x3 b=32 padding=1 !grad",
+    "x=2x3x8x8 w=4x3x3x3 b=4 residual=2x4x6x6",
+    "x=2x3x8x8 w=4x3x3x3 b=4 residual=2x4x6x6@-2..2 activation=relu",
+    "x=2x3x6x6@0.2..2 w=8x3x3x3@0.1..2 b=8 activation=relu6 padding=1",
+    "x=2x16x6x6 w=16x1x3x3 b=16 groups=16 padding=1 activation=relu6",
+    "x=2x20x6x7 w=20x1x3x3 residual=2x20x3x4 groups=20 padding=1 stride=2 activation=relu",
+    "x=1x18x5x5 w=18x1x5x3 groups=18 padding=2,1 dilation=1,2",
+    "x=3x16x9x9 w=33x16x3x3 b=33 residual=3x33x9x9 padding=1 activation=relu6 !grad",
+    "x=2x40x7x7 w=70x40x1x1 b=70 stride=2 !grad",
+    "x=2x3x11 w=4x3x3 b=4 stride=2 padding=1",
+    "x=1x4x9 w=4x2x3 groups=2 padding=2,0 dilation=2",
+    "x=2x2x4x5x4 w=3x2x2x3x2 b=3 padding=1,0,1",
+    "x=1x4x4x4x5 w=4x2x2x2x2 stride=2,1,2 dilation=1,2,1 groups=2",
+    "x=0x3x5x5 w=4x3x3x3",
+    NULL};
 static const char *const BACKWARD_DATA_CASES[] = {
     "dy=2x4x6x6 w=4x3x3x3 size=8",
     "dy=2x4x4x4 w=4x3x3x3 size=8 stride=2 padding=1",
@@ -314,6 +326,11 @@ static const char *const BACKWARD_DATA_CASES[] = {
     "dy=2x2x7x7 w=2x3x3x3 size=9 dilation=2,3 padding=1,2",
     "dy=1x3x4x7 w=3x2x3x3 size=7,8 padding=0,1,2,0 stride=2,1",
     "dy=2x16x14x14 w=16x8x3x3 size=14 padding=1 !grad",
+    "dy=2x20x4x4 w=20x1x3x3 size=7 groups=20 stride=2 padding=1",
+    "dy=1x18x3x3 w=18x1x5x3 size=5 groups=18 padding=2,1 dilation=1,2 stride=2,1",
+    "dy=2x40x4x4 w=40x24x4x4 size=8 stride=2 padding=1 !grad",
+    "dy=2x40x4x4 w=40x70x1x1 size=7 stride=2 !grad",
+    "dy=3x33x9x9 w=33x16x3x3 size=9 padding=1 !grad",
     "dy=2x4x6 w=4x3x3 size=11 stride=2 padding=1",
     "dy=1x3x5x3x5 w=3x2x2x3x2 size=4,5,4 padding=1,0,1",
     NULL};
@@ -326,6 +343,12 @@ static const char *const BACKWARD_WEIGHT_CASES[] = {"x=2x3x8x8 dy=2x4x6x6 kernel
                                                     "x=2x3x9x9 dy=2x2x7x7 kernel=3 dilation=2,3 padding=1,2",
                                                     "x=1x2x7x8 dy=1x3x4x7 kernel=3 padding=0,1,2,0 stride=2,1",
                                                     "x=2x8x14x14 dy=2x16x14x14 kernel=3 padding=1 !grad",
+                                                    "x=2x20x7x7 dy=2x20x4x4 kernel=3 groups=20 stride=2 padding=1",
+                                                    "x=1x18x5x5 dy=1x18x3x3 kernel=5,3 groups=18 padding=2,1 "
+                                                    "dilation=1,2 stride=2,1",
+                                                    "x=2x24x8x8 dy=2x40x4x4 kernel=4 stride=2 padding=1 !grad",
+                                                    "x=3x16x13x13 dy=3x33x13x13 kernel=3 padding=1 !grad",
+                                                    "x=2x70x7x7 dy=2x40x4x4 kernel=1 stride=2 !grad",
                                                     "x=2x3x11 dy=2x4x6 kernel=3 stride=2 padding=1",
                                                     "x=1x2x4x5x4 dy=1x3x5x3x5 kernel=2,3,2 padding=1,0,1",
                                                     "x=0x3x8x8 dy=0x4x6x6 kernel=3",
@@ -371,7 +394,7 @@ const nacre_op nc_op_conv = {
     .outputs = "y",
     .attributes = {NC_WINDOW_SCHEMA(1, "1"),
                    GROUPS,
-                   {"activation", NACRE_ATTRIBUTE_ENUM, .choices = "none|relu", .doc = "applied last"}},
+                   {"activation", NACRE_ATTRIBUTE_ENUM, .choices = "none|relu|relu6", .doc = "applied last"}},
     .layouts = "dppd>d",
     .shape = conv_shape,
     .gradient = conv_gradient,

@@ -142,5 +142,8 @@ void nc_fill_view(const nacre_view *view, double value);
 nacre_view nc_section(nacre_view view, int axis, int64_t start, int64_t step, int64_t count);
 /* The part of a view that slice and slice_backward with these attributes mean. */
 nacre_view nc_slice_section(nacre_view whole, const int64_t *attributes);
+/* The part of pad's result that is its operand, and what stands around it; false if that is not one value. */
+nacre_view nc_pad_part(nacre_view whole, const nacre_shape *part, const int64_t *attributes);
+bool nc_pad_value(const int64_t *attributes, double *value);
 
 #endif

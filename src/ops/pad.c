@@ -49,17 +49,32 @@ static int64_t source(int64_t i, int64_t dim, int64_t mode)
     return i < 0 ? i + dim : i - dim;
 }
 
+nacre_view nc_pad_part(nacre_view whole, const nacre_shape *part, const int64_t *attributes)
+{
+    const int rank = whole.shape.rank;
+    for (int i = 0; i < rank; i++) {
+        int64_t before, after;
+        read_paddings(attributes, rank, i, &before, &after);
+        whole = nc_section(whole, i, before, 1, part->dims[i]);
+    }
+    return whole;
+}
+
+bool nc_pad_value(const int64_t *attributes, double *value)
+{
+    *value = nacre_unword(attributes[VALUE]);
+    return attributes[MODE] == NACRE_PAD_CONSTANT;
+}
+
 static void reference(const nacre_call *call)
 {
     const nacre_view *x = &call->inputs[0], *y = &call->outputs[0];
     int64_t mode = call->attributes[MODE], before[NACRE_MAX_RANK], after, index[NACRE_MAX_RANK] = {0};
-    nacre_view inner = *y;
-    for (int i = 0; i < y->shape.rank; i++) {
-        read_paddings(call->attributes, y->shape.rank, i, &before[i], &after);
-        inner = nc_section(inner, i, before[i], 1, x->shape.dims[i]);
-    }
-    if (mode == NACRE_PAD_CONSTANT) {
-        nc_fill_view(y, nacre_unword(call->attributes[VALUE]));
+    double value;
+    for (int i = 0; i < y->shape.rank; i++) read_paddings(call->attributes, y->shape.rank, i, &before[i], &after);
+    if (nc_pad_value(call->attributes, &value)) {
+        nacre_view inner = nc_pad_part(*y, &x->shape, call->attributes);
+        nc_fill_view(y, value);
         nc_copy_view(x, &inner);
     } else if (nc_count(y) > 0) {
         do {
@@ -109,6 +124,7 @@ static const char *const CASES[] = {"x=2x3x4 before=0,1,2 after=1,0,3",
                                     "x=7 before=6 after=6 mode=reflect",
                                     "x=1x1 before=2 after=1 mode=replicate",
                                     "x=3:i64@-9..9 before=1 after=2 value=-7",
+                                    "x=2x3x5x4:i32@-9..9 before=2,1,0 after=1,0,3 value=-7",
                                     "x=0x3 before=2,0 after=1,1",
                                     "x=scalar",
                                     NULL};
@@ -125,6 +141,7 @@ const nacre_op nc_op_pad = {
                    {"mode", NACRE_ATTRIBUTE_ENUM, .choices = "constant|reflect|replicate|circular",
                     .doc = "what stands there"},
                    {"value", NACRE_ATTRIBUTE_FLOAT, .doc = "of mode constant"}},
+    .layouts = "d>d",
     .shape = shape,
     .gradient = gradient,
     .reference = reference,

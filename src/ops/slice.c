@@ -187,13 +187,17 @@ static const char *const CASES[] = {"x=7 start=2 stop=5",
                                     "x=9 start=-1 stop=-100 step=-1",
                                     "x=3x8 axes=1 start=6 stop=1 step=-2",
                                     "x=3x4 start=2 stop=1",
+                                    "x=2x5x7x6 axes=2,3,1 start=0,1,3 stop=9,9,0 step=2,3,-1",
                                     "x=3x4:i64@-9..9 axes=1 start=1 stop=3",
                                     "x=scalar",
                                     "x=0x3 axes=1 start=1 stop=3",
                                     NULL};
-static const char *const BACKWARD_CASES[] = {
-    "dy=3 start=2 stop=5 step=1 axes=0 shape=7", "dy=2x5x3 axes=2,0 start=1,0 stop=9,4 step=2,3 shape=4,5,6",
-    "dy=3x3 axes=1 start=6 stop=1 step=-2 shape=3,8", "dy=0x4 axes=0 start=2 stop=1 step=1 shape=3,4", NULL};
+static const char *const BACKWARD_CASES[] = {"dy=3 start=2 stop=5 step=1 axes=0 shape=7",
+                                             "dy=2x5x3 axes=2,0 start=1,0 stop=9,4 step=2,3 shape=4,5,6",
+                                             "dy=3x3 axes=1 start=6 stop=1 step=-2 shape=3,8",
+                                             "dy=2x3x4x2 axes=2,3,1 start=0,1,3 stop=9,9,0 step=2,3,-1 shape=2,5,7,6",
+                                             "dy=0x4 axes=0 start=2 stop=1 step=1 shape=3,4",
+                                             NULL};
 
 const nacre_op nc_op_slice = {
     .name = "slice",
@@ -204,6 +208,7 @@ const nacre_op nc_op_slice = {
     .inputs = "x",
     .outputs = "y",
     .attributes = {SCHEMA},
+    .layouts = "d>d",
     .shape = shape,
     .gradient = gradient,
     .reference = reference,
@@ -216,6 +221,7 @@ const nacre_op nc_op_slice_backward = {
     .inputs = "dy",
     .outputs = "dx",
     .attributes = {SCHEMA, {"shape", NACRE_ATTRIBUTE_INTS, .limit = NACRE_MAX_RANK, .doc = "of what was sliced"}},
+    .layouts = "d>d",
     .shape = backward_shape,
     .gradient = backward_gradient,
     .reference = backward_reference,

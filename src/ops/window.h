@@ -29,10 +29,12 @@ enum {
 /* conv, conv_backward_data and conv_backward_weight: windows, groups, and one more each. */
 enum {
     NC_CONV_GROUPS = NC_WINDOW_WORDS,
-    NC_CONV_ACTIVATION,                 /* conv: none, relu */
+    NC_CONV_ACTIVATION,                 /* conv: one of the following */
     NC_CONV_SIZE = NC_CONV_GROUPS + 1,  /* conv_backward_data: spatial sizes of the result */
     NC_CONV_KERNEL = NC_CONV_GROUPS + 1 /* conv_backward_weight: spatial sizes of the result */
 };
+
+enum { NC_CONV_PLAIN, NC_CONV_RELU, NC_CONV_RELU6 };
 
 /* Pooling and its backward operations. */
 enum {

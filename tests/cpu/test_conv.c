@@ -1,31 +1,11 @@
-/* Direct convolutions of every instruction set, forward and both gradients, against plain loops in double. */
+/* Every kernel of convolutions, forward and both gradients, at every instruction set, against plain loops in double. */
 #include "raw.h"
+
+#include <nacre/backend.h>
 
 #include "cpu/conv.h"
 
-#define FUNCTIONS(suffix)                                                                                              \
-    {                                                                                                                  \
-        nc_conv_forward_workspace_##suffix, nc_conv_forward_##suffix, nc_conv_backward_data_workspace_##suffix,        \
-            nc_conv_backward_data_##suffix, nc_conv_backward_weights_workspace_##suffix,                               \
-            nc_conv_backward_weights_##suffix                                                                          \
-    }
-static const struct functions {
-    size_t (*forward_workspace)(const nc_conv *, int);
-    void (*forward)(const nc_conv *, const float *, const float *, float *, const nc_conv_epilogue *, void *,
-                    nacre_team *);
-    size_t (*data_workspace)(const nc_conv *, int);
-    void (*data)(const nc_conv *, const float *, const float *, float *, const nc_conv_epilogue *, void *,
-                 nacre_team *);
-    size_t (*weights_workspace)(const nc_conv *, int);
-    void (*weights)(const nc_conv *, const float *, const float *, float *, void *, nacre_team *);
-} functions[] = {FUNCTIONS(base),
-#if defined(__x86_64__)
-                 FUNCTIONS(avx2), FUNCTIONS(avx512)
-#endif
-};
-
-static nacre_context *context;
-static nacre_team *teams[2];
+static nacre_context *contexts[2]; /* of one thread and of three */
 
 typedef struct arrays {
     int64_t x_count, y_count, w_count;
@@ -35,7 +15,7 @@ typedef struct arrays {
 
 static int64_t input_index(const nc_conv *c, int64_t n, int64_t i, int64_t j, int64_t channel)
 {
-    return ((n * c->in[0] + i) * c->in[1] + j) * c->in_channels + channel;
+    return ((n * c->in_channels + channel) * c->in[0] + i) * c->in[1] + j;
 }
 
 static float *random_floats(int64_t count, uint64_t seed)
@@ -49,7 +29,7 @@ static float *random_floats(int64_t count, uint64_t seed)
 static void accumulate(const nc_conv *c, arrays *a, int64_t n, int64_t i, int64_t j, int64_t o)
 {
     const int64_t inputs = c->in_channels / c->groups, group = o / (c->out_channels / c->groups);
-    const int64_t y = ((n * c->out[0] + i) * c->out[1] + j) * c->out_channels + o;
+    const int64_t y = ((n * c->out_channels + o) * c->out[0] + i) * c->out[1] + j;
     for (int64_t k = 0; k < c->kernel[0]; k++)
         for (int64_t l = 0; l < c->kernel[1]; l++) {
             const int64_t row = i * c->stride[0] + k * c->dilation[0] - c->pad[0];
@@ -91,51 +71,110 @@ static void free_arrays(arrays *a)
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
 }
 
-static void compare(const char *what, int level, const nc_conv *c, const float *got, const double *sums, int64_t count,
-                    int64_t channels, const nc_conv_epilogue *epilogue)
+/* Sums of up to a few thousand products of numbers in [-1, 1]: rounding grows like a random walk, and Winograd's
+ * transforms (winograd.c) cost at most another digit. */
+static const double TOLERANCE = 5e-5;
+
+static void compare(const char *variant, const nc_conv *c, const float *got, const double *sums, int64_t count,
+                    const arrays *epilogue, double ceiling)
 {
+    const int64_t pixels = c->out[0] * c->out[1];
     double worst = 0;
     for (int64_t i = 0; i < count; i++) {
         double expected = sums[i];
         if (epilogue) {
-            expected += (double)epilogue->bias[i % channels] + epilogue->residual[i];
-            if (expected < 0) expected = 0;
+            expected += (double)epilogue->bias[i / pixels % c->out_channels] + epilogue->residual[i];
+            expected = fmin(fmax(expected, 0), ceiling);
         }
         const double error = fabs(got[i] - expected) / (1 + fabs(expected));
         if (!(error <= worst)) worst = error;
     }
-    if (!(worst <= 5e-5)) /* sums of up to two thousand products */
-        NC_COMPLAIN("%s level %d: %dx%dx%dx%d -> %dx%dx%d kernel %dx%d stride %dx%d dilation %dx%d pad %dx%d "
+    if (!(worst <= TOLERANCE))
+        NC_COMPLAIN("%s: %dx%dx%dx%d -> %dx%dx%d kernel %dx%d stride %dx%d dilation %dx%d pad %dx%d "
                     "groups %d: off by %g",
-                    what, level, (int)c->batch, (int)c->in_channels, (int)c->in[0], (int)c->in[1], (int)c->out_channels,
+                    variant, (int)c->batch, (int)c->in_channels, (int)c->in[0], (int)c->in[1], (int)c->out_channels,
                     (int)c->out[0], (int)c->out[1], (int)c->kernel[0], (int)c->kernel[1], (int)c->stride[0],
                     (int)c->stride[1], (int)c->dilation[0], (int)c->dilation[1], (int)c->pad[0], (int)c->pad[1],
                     (int)c->groups, worst);
 }
 
-static void check_level(const nc_conv *c, const arrays *a, int level, nacre_team *team, bool with_epilogue)
+typedef struct search {
+    const char *op, *variant;
+    bool taken;
+} search;
+
+static void look(void *user, const nacre_plan_step *step)
 {
-    const struct functions *f = &functions[level];
-    const int threads = nacre_team_size(team);
-    const nc_conv_epilogue parts = {.bias = a->bias, .residual = a->residual, .relu = true};
-    const nc_conv_epilogue *epilogue = with_epilogue ? &parts : NULL;
-    float *result = nc_test_memory((size_t)(a->x_count + a->y_count + a->w_count) * sizeof *result);
+    search *wanted = user;
+    wanted->taken |= !strcmp(step->op, wanted->op) && !strcmp(step->variant, wanted->variant);
+}
 
-    void *workspace = nc_test_memory(f->forward_workspace(c, threads));
-    f->forward(c, a->x, a->w, result, epilogue, workspace, team);
-    compare("forward", level, c, result, a->y_sum, a->y_count, c->out_channels, epilogue);
-    free(workspace);
+static nacre_tensor *feed(nacre_graph *graph, const char *name, nacre_shape shape, const float *data)
+{
+    nacre_tensor *x = nacre_input(graph, name, NACRE_F32, shape);
+    nacre_feed(x, data);
+    return x;
+}
 
-    workspace = nc_test_memory(f->data_workspace(c, threads));
-    f->data(c, a->y, a->w, result, epilogue, workspace, team);
-    compare("backward_data", level, c, result, a->x_sum, a->x_count, c->in_channels, epilogue);
-    free(workspace);
+/* What the operation is called with, after its operands: stride, padding, dilation, groups and its own list. */
+static void set_attributes(const nacre_op *op, const nc_conv *c, int64_t *words)
+{
+    const char *const own = !strcmp(op->name, "conv_backward_data") ? "size" : "kernel";
+    nacre_op_attribute_defaults(op, words);
+    for (int i = 0; i < 2; i++) {
+        const int64_t reach = (c->kernel[i] - 1) * c->dilation[i] + 1;
+        const int64_t after = (c->out[i] - 1) * c->stride[i] + reach - c->in[i] - c->pad[i];
+        words[NC_WINDOW_STRIDE] = words[NC_WINDOW_DILATION] = 2;
+        words[NC_WINDOW_PADDING] = 4;
+        words[NC_WINDOW_STRIDE + 1 + i] = c->stride[i];
+        words[NC_WINDOW_DILATION + 1 + i] = c->dilation[i];
+        words[NC_WINDOW_PADDING + 1 + i] = c->pad[i];
+        words[NC_WINDOW_PADDING + 3 + i] = after;
+        const int list = nacre_op_attribute_find(op, own);
+        if (list < 0) continue;
+        int64_t *sizes = words + nacre_op_attribute_offset(op, list);
+        sizes[0] = 2;
+        sizes[1 + i] = !strcmp(own, "size") ? c->in[i] : c->kernel[i];
+    }
+    words[NC_CONV_GROUPS] = c->groups;
+}
 
-    workspace = nc_test_memory(f->weights_workspace(c, threads));
-    f->weights(c, a->x, a->y, result, workspace, team);
-    compare("backward_weights", level, c, result, a->w_sum, a->w_count, 1, NULL);
-    free(workspace);
-    free(result);
+static void check_variant(nacre_context *context, const nc_conv *c, const arrays *a, const nacre_op *op,
+                          const char *variant)
+{
+    const bool forward = !strcmp(op->name, "conv"), data = !strcmp(op->name, "conv_backward_data");
+    const nacre_shape x_shape = NACRE_SHAPE(c->batch, c->in_channels, c->in[0], c->in[1]);
+    const nacre_shape y_shape = NACRE_SHAPE(c->batch, c->out_channels, c->out[0], c->out[1]);
+    const nacre_shape w_shape = NACRE_SHAPE(c->out_channels, c->in_channels / c->groups, c->kernel[0], c->kernel[1]);
+    int64_t words[NACRE_MAX_ATTRIBUTE_WORDS];
+    nacre_graph *graph = nacre_graph_create(context);
+    nacre_tensor *operands[4];
+    set_attributes(op, c, words);
+    operands[0] = data ? feed(graph, "dy", y_shape, a->y) : feed(graph, "x", x_shape, a->x);
+    operands[1] = forward || data ? feed(graph, "w", w_shape, a->w) : feed(graph, "dy", y_shape, a->y);
+    if (forward) {
+        operands[2] = feed(graph, "bias", NACRE_SHAPE(c->out_channels), a->bias);
+        operands[3] = feed(graph, "residual", y_shape, a->residual);
+        words[NC_CONV_ACTIVATION] = strstr(variant, "im2col") ? NC_CONV_RELU : NC_CONV_RELU6;
+    }
+    nacre_tensor *result = nacre_apply(graph, op, operands, forward ? 4 : 2, words);
+    nacre_output(result);
+    search wanted = {op->name, variant, false};
+    nacre_force_variant(context, op->name, variant);
+    NC_CHECK_INT(nacre_plan_visit(graph, look, &wanted), NACRE_OK);
+    if (wanted.taken) {
+        const int64_t count = nacre_tensor_count(result);
+        float *got = nc_test_memory((size_t)count * sizeof *got);
+        NC_CHECK_INT(nacre_run(graph), NACRE_OK);
+        NC_CHECK_INT(nacre_read(result, got, (size_t)count * sizeof *got), NACRE_OK);
+        compare(variant, c, got,
+                forward ? a->y_sum
+                : data  ? a->x_sum
+                        : a->w_sum,
+                count, forward ? a : NULL, words[NC_CONV_ACTIVATION] == NC_CONV_RELU6 ? 6 : INFINITY);
+        free(got);
+    }
+    nacre_graph_destroy(graph);
 }
 
 static void check(nc_conv c)
@@ -148,8 +187,14 @@ static void check(nc_conv c)
             c.out[i] = (c.in[i] + 2 * c.pad[i] - (c.kernel[i] - 1) * c.dilation[i] - 1) / c.stride[i] + 1;
     }
     arrays a = make_arrays(&c);
-    for (int level = 0; level < nc_isa_levels(); level++)
-        for (int t = 0; t < 2; t++) check_level(&c, &a, level, teams[t], t == 0);
+    static const char *const names[] = {"conv", "conv_backward_data", "conv_backward_weight"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        for (int t = 0; t < 2; t++) {
+            const nacre_op *op = nacre_op_find(names[i]);
+            const nacre_kernel *kernel;
+            for (int k = 0; (kernel = nacre_kernel_at(contexts[t], op, k)); k++)
+                if (!strstr(kernel->variant, "f64")) check_variant(contexts[t], &c, &a, op, kernel->variant);
+        }
     free_arrays(&a);
 }
 
@@ -209,17 +254,48 @@ static void padding_only_after(void)
     check((nc_conv){.batch = 2, .in_channels = 3, .out_channels = 8, .in = {6, 6}, .out = {6, 6}, .kernel = {3, 3}});
 }
 
+/* Channels that fill vectors, panels and slices of the inner dimension and leave a rest of each. */
+static void many_channels(void)
+{
+    check((nc_conv){.batch = 2, .in_channels = 70, .out_channels = 130, .in = {9, 6}, .kernel = {3, 3}, .pad = {1, 1}});
+    check(
+        (nc_conv){.batch = 1, .in_channels = 130, .out_channels = 70, .in = {5, 14}, .kernel = {3, 3}, .pad = {1, 1}});
+    check((nc_conv){.batch = 3, .in_channels = 300, .out_channels = 40, .in = {7, 7}, .kernel = {1, 1}});
+    check((nc_conv){
+        .batch = 2, .in_channels = 48, .out_channels = 300, .in = {9, 8}, .kernel = {1, 1}, .stride = {2, 2}});
+    check((nc_conv){.batch = 2,
+                    .in_channels = 48,
+                    .out_channels = 65,
+                    .in = {8, 8},
+                    .kernel = {4, 4},
+                    .pad = {1, 1},
+                    .stride = {2, 2}});
+}
+
+static void one_channel_per_group(void)
+{
+    for (int stride = 1; stride <= 2; stride++)
+        for (int kernel = 3; kernel <= 5; kernel += 2)
+            for (int channels = 5; channels <= 35; channels += 15)
+                check((nc_conv){.batch = 2,
+                                .in_channels = channels,
+                                .out_channels = channels,
+                                .groups = channels,
+                                .in = {9, 8},
+                                .kernel = {kernel, kernel},
+                                .pad = {kernel / 2, kernel / 2},
+                                .stride = {stride, stride}});
+}
+
 int main(void)
 {
-    context = nacre_context_create(&(nacre_context_options){.threads = 1});
-    teams[0] = nc_team_create(context, 1);
-    teams[1] = nc_team_create(context, 3);
+    for (int t = 0; t < 2; t++) contexts[t] = nacre_context_create(&(nacre_context_options){.threads = 1 + 2 * t});
     NC_RUN(layers_of_networks);
     NC_RUN(odd_shapes);
     NC_RUN(strides_dilations_groups);
     NC_RUN(padding_only_after);
-    nc_team_destroy(teams[0]);
-    nc_team_destroy(teams[1]);
-    nacre_context_destroy(context);
+    NC_RUN(many_channels);
+    NC_RUN(one_channel_per_group);
+    for (int t = 0; t < 2; t++) nacre_context_destroy(contexts[t]);
     return nc_report();
 }

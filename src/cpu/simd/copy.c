@@ -1,6 +1,7 @@
-/* cpu/simd/copy.c - parts of tensors copied: slice, its gradient, concat and stack, of any element type.
+/* cpu/simd/copy.c - parts of tensors copied: slice, its gradient, pad, concat and stack, of any element type.
  *
- * What is contiguous on both sides is one run; the runs are shared out among the threads. */
+ * The axes are walked in the order in which the result lies in memory. What is contiguous on both sides is one run; the
+ * runs are shared out among the threads. */
 #include "cpu/share.h"
 #include "cpu/simd/simd.h"
 #include "ops/op.h"
@@ -48,10 +49,34 @@ static void copy_rows(void *user, int64_t index, int thread)
                   c->to.shape.dims[last]);
 }
 
+/* Axes by falling stride of the result, without those of size 1. */
+static void sort_axes(nacre_view *from, nacre_view *to)
+{
+    nacre_view sorted_from = *from, sorted_to = *to;
+    int rank = 0;
+    for (int axis = 0; axis < to->shape.rank; axis++) {
+        if (to->shape.dims[axis] == 1) continue;
+        int at = rank++;
+        for (; at > 0 && sorted_to.strides[at - 1] < to->strides[axis]; at--) {
+            sorted_to.shape.dims[at] = sorted_to.shape.dims[at - 1];
+            sorted_to.strides[at] = sorted_to.strides[at - 1];
+            sorted_from.strides[at] = sorted_from.strides[at - 1];
+        }
+        sorted_to.shape.dims[at] = to->shape.dims[axis];
+        sorted_to.strides[at] = to->strides[axis];
+        sorted_from.strides[at] = from->strides[axis];
+    }
+    sorted_to.shape.rank = rank;
+    sorted_from.shape = sorted_to.shape;
+    *from = sorted_from;
+    *to = sorted_to;
+}
+
 /* Joins the last axes that are contiguous on both sides into a run, and gives the rest at least one axis. */
 static copying describe(nacre_view from, nacre_view to)
 {
     int64_t elements = 1;
+    sort_axes(&from, &to);
     int rank = to.shape.rank;
     while (rank > 0 && from.strides[rank - 1] == elements && to.strides[rank - 1] == elements)
         elements *= to.shape.dims[--rank];
@@ -88,6 +113,29 @@ static void copy_view(nacre_team *team, nacre_view from, nacre_view to)
     nacre_parallel(team, nc_ceil_div(c.rows, c.per_task), copy_rows, &c);
 }
 
+typedef struct filling {
+    char *to;
+    int64_t bytes;
+    unsigned char pattern[64]; /* the value, repeated */
+} filling;
+
+static void fill_part(void *user, int64_t index, int thread)
+{
+    (void)thread;
+    const filling *f = user;
+    const int64_t end = nc_least((index + 1) * GRAIN, f->bytes);
+    for (int64_t at = index * GRAIN; at < end; at += (int64_t)sizeof f->pattern)
+        memcpy(f->to + at, f->pattern, (size_t)nc_least(end - at, (int64_t)sizeof f->pattern));
+}
+
+static void fill(nacre_team *team, const nacre_view *view, double value)
+{
+    const int64_t size = (int64_t)nacre_dtype_size(view->dtype);
+    filling f = {.to = view->data, .bytes = nacre_shape_count(view->shape) * size};
+    for (int64_t i = 0; i < (int64_t)sizeof f.pattern / size; i++) nacre_dtype_store(view->dtype, f.pattern, i, value);
+    nacre_parallel(team, nc_ceil_div(f.bytes, GRAIN), fill_part, &f);
+}
+
 /* ---- as kernels -------------------------------------------------------------------------------------------------- */
 
 static void run_slice(const nacre_call *call)
@@ -98,8 +146,22 @@ static void run_slice(const nacre_call *call)
 static void run_slice_backward(const nacre_call *call)
 {
     const nacre_view *dx = &call->outputs[0];
-    memset(dx->data, 0, (size_t)nacre_shape_count(dx->shape) * nacre_dtype_size(dx->dtype));
+    fill(call->team, dx, 0);
     copy_view(call->team, call->inputs[0], nc_slice_section(*dx, call->attributes));
+}
+
+static void run_pad(const nacre_call *call)
+{
+    double value;
+    nc_pad_value(call->attributes, &value);
+    fill(call->team, &call->outputs[0], value);
+    copy_view(call->team, call->inputs[0], nc_pad_part(call->outputs[0], &call->inputs[0].shape, call->attributes));
+}
+
+static const char *refuse_pad(const nacre_node_info *info)
+{
+    double value;
+    return nc_pad_value(info->attributes, &value) ? NULL : "pads with one value only";
 }
 
 static void run_concat(const nacre_call *call)
@@ -127,9 +189,11 @@ static void run_stack(const nacre_call *call)
     }
 }
 
-#define KERNEL(name)                                                                                                   \
-    const nacre_kernel nc_isa(nc_##name##_kernel) = {.op = #name, .variant = "runs_" NC_ISA_NAME, .run = run_##name};
-KERNEL(slice)
-KERNEL(slice_backward)
-KERNEL(concat)
-KERNEL(stack)
+#define KERNEL(name, order, refusal)                                                                                   \
+    const nacre_kernel nc_isa(nc_##name##_kernel) = {                                                                  \
+        .op = #name, .variant = "runs_" NC_ISA_NAME, .flags = order, .can = refusal, .run = run_##name};
+KERNEL(slice, NACRE_KERNEL_ANY_LAYOUT, NULL)
+KERNEL(slice_backward, NACRE_KERNEL_ANY_LAYOUT, NULL)
+KERNEL(pad, NACRE_KERNEL_ANY_LAYOUT, refuse_pad)
+KERNEL(concat, NACRE_KERNEL_ANY_LAYOUT, NULL)
+KERNEL(stack, 0, NULL)

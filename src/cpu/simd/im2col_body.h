@@ -276,8 +276,10 @@ static void run_backward_weight(lowering *l, nacre_team *team)
 
 static const char *refuse(const nacre_node_info *info)
 {
-    if (info->outputs[0].dtype == (sizeof(REAL) == 8 ? NACRE_F64 : NACRE_F32)) return NULL;
-    return sizeof(REAL) == 8 ? "computes f64 only" : "computes f32 only";
+    if (info->outputs[0].dtype != (sizeof(REAL) == 8 ? NACRE_F64 : NACRE_F32))
+        return sizeof(REAL) == 8 ? "computes f64 only" : "computes f32 only";
+    const bool forward = !strcmp(info->op->name, "conv");
+    return forward && info->attributes[NC_CONV_ACTIVATION] > NC_CONV_RELU ? "ends with relu only" : NULL;
 }
 
 static lowering prepare(const nacre_op *op, const int64_t *attributes, const nacre_view *inputs, int input_count,

@@ -15,6 +15,7 @@
 #define SPLAT             nc_splat64
 #define FMA               nc_fma64
 #define MAX               nc_max64
+#define MIN               nc_min64
 #define TRANSPOSE         nc_transpose64
 #define nc_isa_real(name) nc_isa(name##_f64)
 #define REAL_NAME         "f64"
@@ -29,6 +30,7 @@
 #define SPLAT             nc_splat
 #define FMA               nc_fma
 #define MAX               nc_max
+#define MIN               nc_min
 #define TRANSPOSE         nc_transpose
 #define nc_isa_real(name) nc_isa(name##_f32)
 #define REAL_NAME         "f32"

@@ -249,6 +249,12 @@ NC_ALWAYS_INLINE nc_vec64 nc_max64(nc_vec64 a, nc_vec64 b)
     return (nc_vec64)(((nc_veci64)a & above) | ((nc_veci64)b & ~above));
 }
 
+NC_ALWAYS_INLINE nc_vec64 nc_min64(nc_vec64 a, nc_vec64 b)
+{
+    const nc_veci64 below = a < b;
+    return (nc_vec64)(((nc_veci64)a & below) | ((nc_veci64)b & ~below));
+}
+
 NC_ALWAYS_INLINE nc_vec nc_abs(nc_vec x)
 {
     return (nc_vec)((nc_veci)x & 0x7fffffff);

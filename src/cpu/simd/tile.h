@@ -31,6 +31,7 @@ typedef struct nc_tile {
     void *c;
     int64_t c_row, columns;
     bool accumulate, relu;
+    double ceiling;                                /* with relu: the largest value, 0: none */
     const void *row_bias, *column_bias, *residual; /* [rows], [columns], laid out like c; NULL: none */
 } nc_tile;
 

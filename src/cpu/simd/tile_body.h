@@ -41,6 +41,7 @@ static __attribute__((noinline)) void finish(const nc_tile *tile, const VECTOR *
                 sum += whole ? LOAD(residual) : LOAD_SOME(residual, left);
             }
             if (tile->relu) sum = MAX((VECTOR){0}, sum);
+            if (tile->ceiling > 0) sum = MIN(SPLAT((REAL)tile->ceiling), sum);
             if (whole)
                 STORE(c, sum);
             else
@@ -56,6 +57,11 @@ NC_ALWAYS_INLINE void run(const nc_tile *tile, int order, int rows, int vectors)
     const bool plain =
         tile->columns == vectors * LANES && !tile->row_bias && !tile->column_bias && !tile->residual && !tile->relu;
     VECTOR sums[NC_TILE_ROWS][NC_TILE_VECTORS] = {0};
+    NC_UNROLL
+    for (int i = 0; i < rows; i++) { /* c is on its way while the sums grow */
+        NC_UNROLL
+        for (int v = 0; v < vectors; v++) __builtin_prefetch((const REAL *)tile->c + i * tile->c_row + v * LANES, 1);
+    }
     if (plain && tile->accumulate) {
         NC_UNROLL
         for (int i = 0; i < rows; i++) {

@@ -11,9 +11,7 @@
  * The matrices follow from the points at which polynomials are multiplied (Toom and Cook): here 0, P, -P, Q, -Q and
  * infinity. The usual 1 and 2 lose almost a decimal digit against the direct sum; 3/4 and 3/2, found by trying a grid
  * of pairs on random data, lose a third of a digit. */
-#include "cpu/conv.h"
-#include "cpu/share.h"
-#include "cpu/simd/tile.h"
+#include "cpu/simd/correlation.h"
 
 enum {
     OUT = 4,  /* outputs of a tile along an axis */
@@ -22,12 +20,16 @@ enum {
     PANEL = NC_TILE_COLUMNS,
     PAD = NC_LANES,      /* floats between tiles, so that their rows do not meet in one set of the cache */
     LEAST_CHANNELS = 12, /* of either side; with fewer the transforms cost more than they save */
-    LEAST_TILES = 32,
+    LEAST_TILES = 12,    /* of all images; with fewer, reading the transformed weights costs more */
 #ifdef NACRE_STRESS
     CHUNK_FLOATS = 1 << 12,
+    SHARED_FLOATS = 1 << 13,
+    SHARED_WEIGHTS = 1 << 12,
     MAX_SLOTS = 3,
 #else
-    CHUNK_FLOATS = 1 << 17, /* of transformed tiles: half of a 1 MB cache */
+    CHUNK_FLOATS = 1 << 17,   /* of transformed tiles: half of a 1 MB cache */
+    SHARED_FLOATS = 1 << 21,  /* of transformed tiles that all threads work on together */
+    SHARED_WEIGHTS = 1 << 22, /* more transformed weights than that are read once for all threads */
     MAX_SLOTS = 16,
 #endif
     SLOT_FLOATS = 1 << 18, /* most of one private copy of the transformed weights' gradient */
@@ -140,6 +142,8 @@ typedef struct winograd {
     int64_t pad[2];
     int64_t batch, tile_rows, tile_columns, tiles; /* of all images */
     int64_t chunk, chunks;                         /* tiles worked on at a time */
+    bool together;                                 /* by all threads; else each thread has chunks of its own */
+    int64_t first;                                 /* tile of the chunk that all threads work on */
     const float *x, *dy, *w;
     float *y;
     bool mirrored; /* weights are w[in][out] and upside down: the gradient of the input */
@@ -163,9 +167,21 @@ static void place_tiles(winograd *g)
     g->tile_rows = nc_ceil_div(g->out.height, OUT);
     g->tile_columns = nc_ceil_div(g->out.width, OUT);
     g->tiles = g->batch * g->tile_rows * g->tile_columns;
-    const int64_t fit = CHUNK_FLOATS / (g->in.stride + g->out.stride);
-    g->chunk = nc_least(nc_most(fit / NC_TILE_ROWS, 1) * NC_TILE_ROWS, nc_most(g->tiles, 1));
-    g->chunks = nc_ceil_div(g->tiles, g->chunk);
+}
+
+static void cut(winograd *g, int64_t floats)
+{
+    const int64_t fit = nc_most(floats / (g->in.stride + g->out.stride) / NC_TILE_ROWS, 1) * NC_TILE_ROWS;
+    g->chunks = nc_most(nc_ceil_div(g->tiles, fit), 1);
+    g->chunk = nc_ceil_div(g->tiles, g->chunks);
+}
+
+/* Neither way of sharing the work changes a sum, so the number of threads may decide. */
+static void share_work(winograd *g, int threads)
+{
+    cut(g, CHUNK_FLOATS);
+    g->together = PLACES * g->in.padded * g->out.padded > SHARED_WEIGHTS || (threads > 1 && g->chunks < 2 * threads);
+    if (g->together) cut(g, SHARED_FLOATS);
 }
 
 static winograd forward_of(const nc_conv *conv)
@@ -247,30 +263,41 @@ static void load_patch(const winograd *g, int64_t index, float *to)
 /* ---- forward and gradient of the input ------------------------------------------------------------------------------
  */
 
-/* Up to a vector of outputs of one input channel: their nine weights become 36. */
+/* Nine weights of a vector of outputs, for one input channel. */
+NC_ALWAYS_INLINE void load_taps(const float *w, int64_t line, int64_t lanes, bool mirrored, nc_vec taps[3][3])
+{
+    nc_vec column[NC_LANES];
+    for (int first = 0; first < 9; first += NC_LANES) {
+        nc_load_columns(w + first, line, lanes, nc_least(9 - first, NC_LANES), column);
+        for (int t = first; t < nc_least(first + NC_LANES, 9); t++) {
+            const int to = mirrored ? 8 - t : t;
+            taps[to / 3][to % 3] = column[t - first];
+        }
+    }
+}
+
+/* Up to a panel of outputs: the nine weights of each input channel become 36. */
 static void pack_weights(void *user, int64_t index, int thread)
 {
     (void)thread;
     const winograd *g = user;
     const int64_t panels = g->out.padded / PANEL, panel = index, size = g->in.channels * PANEL;
+    const int64_t line = 9 * (g->mirrored ? 1 : g->in.channels);
     for (int64_t c = 0; c < g->in.channels; c++)
         for (int64_t v = 0; v < PANEL; v += NC_LANES) {
-            float lanes[9][NC_LANES] = {{0}};
-            for (int64_t i = 0; i < NC_LANES && panel * PANEL + v + i < g->out.channels; i++) {
-                const int64_t o = panel * PANEL + v + i;
-                const float *w = g->w + 9 * (g->mirrored ? c * g->out.channels + o : o * g->in.channels + c);
-                for (int t = 0; t < 9; t++) lanes[t][i] = w[g->mirrored ? 8 - t : t];
-            }
+            const int64_t o = panel * PANEL + v, lanes = nc_most(nc_least(g->out.channels - o, NC_LANES), 0);
+            const float *w = g->w + 9 * (g->mirrored ? c * g->out.channels + o : o * g->in.channels + c);
             nc_vec taps[3][3], transformed[SIDE][SIDE];
-            for (int t = 0; t < 9; t++) taps[t / 3][t % 3] = nc_load(lanes[t]);
+            load_taps(lanes ? w : g->w, line, lanes, g->mirrored, taps);
             square_of_weights(taps, transformed);
             for (int p = 0; p < PLACES; p++)
                 nc_store(g->weights + (p * panels + panel) * size + c * PANEL + v, transformed[p / SIDE][p % SIDE]);
         }
 }
 
-/* products[tile][place][output] = patches[tile][place][input] weights[place][input][output] */
-static void multiply(const winograd *g, int64_t tiles, const float *patches, float *products)
+/* products[tile][place][output] = patches[tile][place][input] weights[place][input][output], for a place and a panel
+ * of outputs */
+static void multiply(const winograd *g, int64_t p, int64_t panel, int64_t tiles, const float *patches, float *products)
 {
     const nc_tap origin = {0, 0};
     const int64_t panels = g->out.padded / PANEL, parts = nc_ceil_div(tiles, NC_TILE_ROWS);
@@ -282,22 +309,20 @@ static void multiply(const winograd *g, int64_t tiles, const float *patches, flo
                     .steps = g->in.channels,
                     .c_row = g->out.stride,
                     .columns = PANEL};
-    for (int64_t p = 0; p < PLACES; p++)
-        for (int64_t panel = 0; panel < panels; panel++)
-            for (int64_t part = 0; part < parts; part++) {
-                const nc_range rows = nc_share(tiles, 1, parts, part);
-                tile.a = patches + rows.begin * g->in.stride + p * g->in.padded;
-                tile.b = g->weights + (p * panels + panel) * g->in.channels * PANEL;
-                tile.c = products + rows.begin * g->out.stride + p * g->out.padded + panel * PANEL;
-                nc_isa(nc_tiles_f32)[NC_TILE_STEPS_CONTIGUOUS][rows.end - rows.begin - 1][NC_TILE_VECTORS - 1](&tile);
-            }
+    for (int64_t part = 0; part < parts; part++) {
+        const nc_range rows = nc_share(tiles, 1, parts, part);
+        tile.a = patches + rows.begin * g->in.stride + p * g->in.padded;
+        tile.b = g->weights + (p * panels + panel) * g->in.channels * PANEL;
+        tile.c = products + rows.begin * g->out.stride + p * g->out.padded + panel * PANEL;
+        nc_isa(nc_tiles_f32)[NC_TILE_STEPS_CONTIGUOUS][rows.end - rows.begin - 1][NC_TILE_VECTORS - 1](&tile);
+    }
 }
 
 static void store_tile(const winograd *g, int64_t index, const float *products)
 {
     const place at = place_of(g, index);
     const int64_t rows = nc_least(g->out.height - at.row, OUT), columns = nc_least(g->out.width - at.column, OUT);
-    const nc_conv_epilogue none = {0}, *epilogue = g->epilogue ? g->epilogue : &none;
+    const nc_conv_epilogue *epilogue = g->epilogue;
     for (int64_t c = 0; c < g->out.channels; c += NC_LANES) {
         nc_vec sums[SIDE][SIDE], y[OUT][OUT];
         const int64_t lanes = nc_least(g->out.channels - c, NC_LANES);
@@ -312,6 +337,7 @@ static void store_tile(const winograd *g, int64_t index, const float *products)
                 nc_vec value = y[i][j] + bias;
                 if (epilogue->residual) value += nc_load_some(epilogue->residual + offset, lanes);
                 if (epilogue->relu) value = nc_max((nc_vec){0}, value);
+                if (epilogue->ceiling > 0) value = nc_min(nc_splat(epilogue->ceiling), value);
                 if (lanes == NC_LANES)
                     nc_store(g->y + offset, value);
                 else
@@ -326,21 +352,46 @@ static void run_chunk(void *user, int64_t index, int thread)
     const int64_t first = index * g->chunk, tiles = nc_least(g->tiles - first, g->chunk);
     float *patches = g->scratch + thread * thread_floats(g), *products = patches + g->chunk * g->in.stride;
     for (int64_t t = 0; t < tiles; t++) load_patch(g, first + t, patches + t * g->in.stride);
-    multiply(g, tiles, patches, products);
+    for (int64_t p = 0; p < PLACES; p++)
+        for (int64_t panel = 0; panel < g->out.padded / PANEL; panel++) multiply(g, p, panel, tiles, patches, products);
     for (int64_t t = 0; t < tiles; t++) store_tile(g, first + t, products + t * g->out.stride);
 }
 
-static size_t convolution_bytes(const winograd *g, int threads)
+static void load_shared(void *user, int64_t t, int thread)
 {
-    return sizeof(float) * (size_t)(PLACES * g->in.channels * g->out.padded + threads * thread_floats(g));
+    (void)thread;
+    const winograd *g = user;
+    load_patch(g, g->first + t, g->scratch + t * g->in.stride);
 }
 
-static void convolve(winograd *g, void *workspace, nacre_team *team)
+static void multiply_shared(void *user, int64_t index, int thread)
 {
-    g->weights = workspace;
-    g->scratch = g->weights + PLACES * g->in.channels * g->out.padded;
-    nacre_parallel(team, g->out.padded / PANEL, pack_weights, g);
-    nacre_parallel(team, g->chunks, run_chunk, g);
+    (void)thread;
+    const winograd *g = user;
+    const int64_t panels = g->out.padded / PANEL;
+    multiply(g, index / panels, index % panels, nc_least(g->tiles - g->first, g->chunk), g->scratch,
+             g->scratch + g->chunk * g->in.stride);
+}
+
+static void store_shared(void *user, int64_t t, int thread)
+{
+    (void)thread;
+    const winograd *g = user;
+    store_tile(g, g->first + t, g->scratch + g->chunk * g->in.stride + t * g->out.stride);
+}
+
+static void convolve(winograd *g, nacre_team *team)
+{
+    if (!g->together) {
+        nacre_parallel(team, g->chunks, run_chunk, g);
+        return;
+    }
+    for (g->first = 0; g->first < g->tiles; g->first += g->chunk) {
+        const int64_t tiles = nc_least(g->tiles - g->first, g->chunk);
+        nacre_parallel(team, tiles, load_shared, g);
+        nacre_parallel(team, PLACES * (g->out.padded / PANEL), multiply_shared, g);
+        nacre_parallel(team, tiles, store_shared, g);
+    }
 }
 
 /* ---- gradient of the weights ----------------------------------------------------------------------------------------
@@ -349,6 +400,7 @@ static void convolve(winograd *g, void *workspace, nacre_team *team)
 static winograd backward_weights_of(const nc_conv *conv)
 {
     winograd g = forward_of(conv);
+    cut(&g, CHUNK_FLOATS);
     g.slots = nc_least(g.chunks, MAX_SLOTS);
     return g;
 }
@@ -456,8 +508,21 @@ static const char *refuse(const nacre_node_info *info)
         if (conv.kernel[i] != 3 || conv.stride[i] != 1 || conv.dilation[i] != 1)
             return "takes a 3x3 kernel with stride and dilation 1 only";
     if (conv.groups != 1) return "takes one group only";
-    if (conv.in_channels < LEAST_CHANNELS || conv.out_channels < LEAST_CHANNELS) return "too few channels";
-    return forward_of(&conv).tiles < LEAST_TILES ? "the images are too small" : NULL;
+    return NULL;
+}
+
+static winograd problem_of(const nc_conv_node *node, const nacre_op *op)
+{
+    const nc_conv conv = nc_conv_problem(node);
+    return strcmp(op->name, "conv") ? backward_data_of(&conv) : forward_of(&conv);
+}
+
+static const char *slower(const nacre_node_info *info)
+{
+    const nc_conv_node node = read_node(info);
+    const winograd g = problem_of(&node, info->op);
+    if (g.in.channels < LEAST_CHANNELS || g.out.channels < LEAST_CHANNELS) return "too few channels";
+    return g.tiles < LEAST_TILES ? "the images are too small" : NULL;
 }
 
 static const char *refuse_weights(const nacre_node_info *info)
@@ -470,44 +535,43 @@ static const char *refuse_weights(const nacre_node_info *info)
     return slot_floats(&g) > SLOT_FLOATS ? "too many channels" : NULL;
 }
 
-static size_t forward_workspace(const nacre_node_info *info)
+static size_t prepared(const nacre_node_info *info)
 {
     const nc_conv_node node = read_node(info);
-    const nc_conv conv = nc_conv_problem(&node);
-    const winograd g = forward_of(&conv);
-    return convolution_bytes(&g, info->threads);
+    const winograd g = problem_of(&node, info->op);
+    return sizeof(float) * (size_t)(PLACES * g.in.channels * g.out.padded);
 }
 
-static void run_forward(const nacre_call *call)
+static void prepare(const nacre_call *call)
 {
     const nc_conv_node node = read_call(call);
-    const nc_conv conv = nc_conv_problem(&node);
-    const nc_conv_epilogue epilogue = {.bias = node.bias, .residual = node.residual, .relu = node.relu};
-    winograd g = forward_of(&conv);
-    g.x = node.x.data;
+    winograd g = problem_of(&node, call->op);
     g.w = node.w.data;
-    g.y = node.y.data;
+    g.weights = call->prepared;
+    nacre_parallel(call->team, g.out.padded / PANEL, pack_weights, &g);
+}
+
+static size_t workspace(const nacre_node_info *info)
+{
+    const nc_conv_node node = read_node(info);
+    winograd g = problem_of(&node, info->op);
+    share_work(&g, info->threads);
+    return sizeof(float) * (size_t)(thread_floats(&g) * (g.together ? 1 : info->threads));
+}
+
+static void run(const nacre_call *call)
+{
+    const nc_conv_node node = read_call(call);
+    const nc_conv_epilogue epilogue = {
+        .bias = node.bias, .residual = node.residual, .relu = node.relu, .ceiling = node.ceiling};
+    winograd g = problem_of(&node, call->op);
+    share_work(&g, nacre_team_size(call->team));
+    g.x = g.mirrored ? node.y.data : node.x.data;
+    g.y = g.mirrored ? node.x.data : node.y.data;
+    g.weights = call->prepared;
+    g.scratch = call->workspace;
     g.epilogue = &epilogue;
-    convolve(&g, call->workspace, call->team);
-}
-
-static size_t backward_data_workspace(const nacre_node_info *info)
-{
-    const nc_conv_node node = read_node(info);
-    const nc_conv conv = nc_conv_problem(&node);
-    const winograd g = backward_data_of(&conv);
-    return convolution_bytes(&g, info->threads);
-}
-
-static void run_backward_data(const nacre_call *call)
-{
-    const nc_conv_node node = read_call(call);
-    const nc_conv conv = nc_conv_problem(&node);
-    winograd g = backward_data_of(&conv);
-    g.x = node.y.data;
-    g.w = node.w.data;
-    g.y = node.x.data;
-    convolve(&g, call->workspace, call->team);
+    convolve(&g, call->team);
 }
 
 static size_t backward_weights_workspace(const nacre_node_info *info)
@@ -532,13 +596,25 @@ static void run_backward_weights(const nacre_call *call)
     nacre_parallel(call->team, g.in.channels, restore_channel, &g);
 }
 
-#define KERNEL(name, refusal, bytes, function)                                                                         \
+#define CONVOLUTION(name)                                                                                              \
     const nacre_kernel nc_isa(nc_##name##_winograd_kernel) = {.op = #name,                                             \
                                                               .variant = "winograd_" NC_ISA_NAME,                      \
                                                               .flags = NACRE_KERNEL_CHANNELS_LAST,                     \
-                                                              .can = refusal,                                          \
-                                                              .workspace = bytes,                                      \
-                                                              .run = function};
-KERNEL(conv, refuse, forward_workspace, run_forward)
-KERNEL(conv_backward_data, refuse, backward_data_workspace, run_backward_data)
-KERNEL(conv_backward_weight, refuse_weights, backward_weights_workspace, run_backward_weights)
+                                                              .can = refuse,                                           \
+                                                              .slower = slower,                                        \
+                                                              .workspace = workspace,                                  \
+                                                              .prepared = prepared,                                    \
+                                                              .prepare = prepare,                                      \
+                                                              .prepared_operand = NC_CORRELATION_WEIGHTS,              \
+                                                              .run = run};
+CONVOLUTION(conv)
+CONVOLUTION(conv_backward_data)
+const nacre_kernel nc_isa(nc_conv_backward_weight_winograd_kernel) = {
+    .op = "conv_backward_weight",
+    .variant = "winograd_" NC_ISA_NAME,
+    .flags = NACRE_KERNEL_CHANNELS_LAST,
+    .can = refuse_weights,
+    .slower = slower,
+    .workspace = backward_weights_workspace,
+    .run = run_backward_weights,
+};
