@@ -93,6 +93,9 @@ NACRE_API nacre_status nacre_figure_png(nacre_context *context, const nacre_figu
                                         nacre_buffer *out);
 /* To a file, whose name ends in .svg or .png. */
 NACRE_API nacre_status nacre_figure_write(nacre_context *context, const nacre_figure *figure, const char *path);
+/* Several as one picture, in rows of `columns`. */
+NACRE_API nacre_status nacre_figures_write(nacre_context *context, const nacre_figure *figures, int count, int columns,
+                                           const char *path);
 
 /* ---- numbers as people read them --------------------------------------------------------------------------------- */
 

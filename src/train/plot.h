@@ -86,6 +86,18 @@ struct nc_canvas {
     void (*text)(nc_canvas *canvas, nc_point at, nc_text_style style, const char *text);
 };
 
+/* ---- sheets: figures side by side (plot_sheet.c) ---- */
+
+typedef struct nc_sheet {
+    const nacre_figure *figures;
+    int count, columns;
+} nc_sheet;
+/* Where figure `index` has its upper left corner; with index = count, the sheet's width and height. */
+nc_point nc_sheet_place(const nc_sheet *sheet, int index);
+nacre_status nc_sheet_check(nacre_context *context, const nc_sheet *sheet);
+nacre_status nc_sheet_svg(nacre_context *context, const nc_sheet *sheet, nacre_buffer *out);
+nacre_status nc_sheet_png(nacre_context *context, const nc_sheet *sheet, double scale, nacre_buffer *out);
+
 /* The style sheet of all figures, from the table of colours. */
 void nc_put_plot_style(nacre_buffer *out);
 

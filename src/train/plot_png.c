@@ -83,14 +83,21 @@ static cairo_status_t put_bytes(void *out, const unsigned char *bytes, unsigned 
     return ((nacre_buffer *)out)->failed ? CAIRO_STATUS_WRITE_ERROR : CAIRO_STATUS_SUCCESS;
 }
 
-static nacre_status paint(nacre_context *context, const nacre_figure *figure, double scale, cairo_surface_t *surface,
+static nacre_status paint(nacre_context *context, const nc_sheet *sheet, double scale, cairo_surface_t *surface,
                           nacre_buffer *out)
 {
     png_canvas canvas = {{png_line, png_box, png_dot, png_text}, cairo_create(surface)};
+    nacre_status status = NACRE_OK;
     cairo_set_source_rgb(canvas.cairo, 1, 1, 1);
     cairo_paint(canvas.cairo);
     cairo_scale(canvas.cairo, scale, scale);
-    nacre_status status = nc_figure_draw(context, figure, &canvas.base);
+    for (int i = 0; status == NACRE_OK && i < sheet->count; i++) {
+        nc_point place = nc_sheet_place(sheet, i);
+        cairo_save(canvas.cairo);
+        cairo_translate(canvas.cairo, place.x, place.y);
+        status = nc_figure_draw(context, &sheet->figures[i], &canvas.base);
+        cairo_restore(canvas.cairo);
+    }
     cairo_status_t painted = cairo_status(canvas.cairo);
     cairo_destroy(canvas.cairo);
     if (status) return status;
@@ -100,44 +107,35 @@ static nacre_status paint(nacre_context *context, const nacre_figure *figure, do
     return NACRE_OK;
 }
 
-nacre_status nacre_figure_png(nacre_context *context, const nacre_figure *figure, double scale, nacre_buffer *out)
+nacre_status nc_sheet_png(nacre_context *context, const nc_sheet *sheet, double scale, nacre_buffer *out)
 {
-    nacre_status status = nc_figure_check(context, figure);
-    if (status) return status;
-    nc_size size = nc_figure_size(figure);
+    nc_point size = nc_sheet_place(sheet, sheet->count);
     if (scale == 0) scale = 2;
-    double most = 16384.0 / (size.width > size.height ? size.width : size.height);
+    double most = 16384.0 / fmax(size.x, size.y);
     if (!(scale > 0 && scale <= most))
-        return nacre_fail(context, NACRE_ERROR_ARGUMENT, "PNG of a %d x %d figure: scale %g, expected up to %.3g",
-                          size.width, size.height, scale, most);
+        return nacre_fail(context, NACRE_ERROR_ARGUMENT, "PNG of a %.0f x %.0f figure: scale %g, expected up to %.3g",
+                          size.x, size.y, scale, most);
     cairo_surface_t *surface =
-        cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)ceil(size.width * scale), (int)ceil(size.height * scale));
-    status = paint(context, figure, scale, surface, out);
+        cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)ceil(size.x * scale), (int)ceil(size.y * scale));
+    nacre_status status = paint(context, sheet, scale, surface, out);
     cairo_surface_destroy(surface);
     return status;
 }
 
 #else
 
-nacre_status nacre_figure_png(nacre_context *context, const nacre_figure *figure, double scale, nacre_buffer *out)
+nacre_status nc_sheet_png(nacre_context *context, const nc_sheet *sheet, double scale, nacre_buffer *out)
 {
-    (void)figure, (void)scale, (void)out;
+    (void)sheet, (void)scale, (void)out;
     return nacre_fail(context, NACRE_ERROR_UNSUPPORTED,
                       "figures as PNG: this build has no cairo; write .svg, or build with cairo");
 }
 
 #endif
 
-nacre_status nacre_figure_write(nacre_context *context, const nacre_figure *figure, const char *path)
+nacre_status nacre_figure_png(nacre_context *context, const nacre_figure *figure, double scale, nacre_buffer *out)
 {
-    const char *suffix = strrchr(path, '.');
-    bool svg = suffix && strcasecmp(suffix, ".svg") == 0, png = suffix && strcasecmp(suffix, ".png") == 0;
-    if (!svg && !png)
-        return nacre_fail(context, NACRE_ERROR_ARGUMENT, "figure '%s': the name ends neither in .svg nor .png", path);
-    nacre_buffer out = nacre_buffer_create(context);
-    nacre_status status =
-        svg ? nacre_figure_svg(context, figure, false, &out) : nacre_figure_png(context, figure, 0, &out);
-    if (!status) status = nacre_file_write(context, path, out.data, out.size);
-    nacre_buffer_destroy(&out);
-    return status;
+    nc_sheet sheet = {figure, 1, 1};
+    nacre_status status = nc_sheet_check(context, &sheet);
+    return status ? status : nc_sheet_png(context, &sheet, scale, out);
 }

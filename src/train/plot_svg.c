@@ -135,25 +135,71 @@ void nc_put_plot_style(nacre_buffer *out)
                        NC_TEXT_SIZE);
 }
 
+static void put_style(nacre_buffer *out)
+{
+    nacre_buffer_print(out, "<style>\n");
+    nc_put_plot_style(out);
+    nacre_buffer_print(out, "</style>\n");
+}
+
+static void put_background(nacre_buffer *out, double width, double height)
+{
+    svg_canvas canvas = {{svg_line, svg_box, svg_dot, svg_text}, out};
+    svg_box(&canvas.base, (nc_box){0, 0, width, height}, NC_INK_SURFACE, 1, NULL);
+}
+
+/* The beginning of an element; its further attributes and ">" follow. */
+static void open_figure(nacre_buffer *out, const nacre_figure *figure)
+{
+    nc_size size = nc_figure_size(figure);
+    nacre_buffer_print(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot\" viewBox=\"0 0 %d %d\"",
+                       size.width, size.height);
+    nacre_buffer_print(out, " role=\"img\" aria-label=\"");
+    nc_put_escaped(out, figure->title ? figure->title : "figure");
+    nacre_buffer_print(out, "\"");
+}
+
+static nacre_status close_figure(nacre_context *context, const nacre_figure *figure, nacre_buffer *out)
+{
+    svg_canvas canvas = {{svg_line, svg_box, svg_dot, svg_text}, out};
+    nacre_status status = nc_figure_draw(context, figure, &canvas.base);
+    nacre_buffer_print(out, "</svg>\n");
+    return out->failed ? NACRE_ERROR_MEMORY : status;
+}
+
 nacre_status nacre_figure_svg(nacre_context *context, const nacre_figure *figure, bool embedded, nacre_buffer *out)
 {
     nacre_status status = nc_figure_check(context, figure);
     if (status) return status;
     nc_size size = nc_figure_size(figure);
-    nacre_buffer_print(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot\" viewBox=\"0 0 %d %d\"",
-                       size.width, size.height);
-    if (!embedded) nacre_buffer_print(out, " width=\"%d\" height=\"%d\"", size.width, size.height);
-    nacre_buffer_print(out, " role=\"img\" aria-label=\"");
-    nc_put_escaped(out, figure->title ? figure->title : "figure");
-    nacre_buffer_print(out, "\">\n");
-    svg_canvas canvas = {{svg_line, svg_box, svg_dot, svg_text}, out};
+    open_figure(out, figure);
     if (!embedded) {
-        nacre_buffer_print(out, "<style>\n");
-        nc_put_plot_style(out);
-        nacre_buffer_print(out, "</style>\n");
-        svg_box(&canvas.base, (nc_box){0, 0, size.width, size.height}, NC_INK_SURFACE, 1, NULL);
+        nacre_buffer_print(out, " width=\"%d\" height=\"%d\">\n", size.width, size.height);
+        put_style(out);
+        put_background(out, size.width, size.height);
+    } else {
+        nacre_buffer_print(out, ">\n");
     }
-    status = nc_figure_draw(context, figure, &canvas.base);
+    return close_figure(context, figure, out);
+}
+
+nacre_status nc_sheet_svg(nacre_context *context, const nc_sheet *sheet, nacre_buffer *out)
+{
+    nc_point all = nc_sheet_place(sheet, sheet->count);
+    nacre_status status = NACRE_OK;
+    if (sheet->count == 1) return nacre_figure_svg(context, sheet->figures, false, out);
+    nacre_buffer_print(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot\" width=\"%d\" height=\"%d\">\n",
+                       (int)all.x, (int)all.y);
+    put_style(out);
+    put_background(out, all.x, all.y);
+    for (int i = 0; status == NACRE_OK && i < sheet->count; i++) {
+        nc_size size = nc_figure_size(&sheet->figures[i]);
+        nc_point place = nc_sheet_place(sheet, i);
+        open_figure(out, &sheet->figures[i]);
+        nacre_buffer_print(out, " x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\">\n", (int)place.x, (int)place.y,
+                           size.width, size.height);
+        status = close_figure(context, &sheet->figures[i], out);
+    }
     nacre_buffer_print(out, "</svg>\n");
     return out->failed ? NACRE_ERROR_MEMORY : status;
 }
