@@ -406,6 +406,9 @@ typedef struct nacre_loader_stats {
     double wait_seconds; /* that nacre_loader_next was blocked (with workers 0: worked) */
 } nacre_loader_stats;
 NACRE_API nacre_loader_stats nacre_loader_statistics(const nacre_loader *loader); /* since it was created */
+/* Bytes of the ring of batches: 64-byte aligned, touched before the first epoch begins, and used again and again. It
+ * comes from the context's allocator, which is where a device would have it pinned. */
+NACRE_API int64_t nacre_loader_bytes(const nacre_loader *loader);
 
 /* ---- the catalogue --------------------------------------------------------------------------------------------- */
 

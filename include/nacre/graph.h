@@ -111,6 +111,19 @@ NACRE_API nacre_status nacre_run(nacre_graph *graph);
 NACRE_API nacre_status nacre_read(nacre_tensor *tensor, void *data, size_t size);
 NACRE_API double nacre_read_scalar(nacre_tensor *tensor); /* NaN and a recorded failure if it is not one number */
 
+/* What has crossed between the program's memory and the device's since the context was created. On the CPU both are one
+ * memory: what is fed is read in place, scalars and results are copied. Whoever reads a scalar after every run makes
+ * program and device wait for each other; after a thousand such runs in a row a message (NACRE_LOG_INFO) names it. */
+typedef struct nacre_transfers {
+    int64_t runs;
+    int64_t borrowed_calls, borrowed_bytes; /* nacre_feed: no copy */
+    int64_t in_calls, in_bytes;             /* nacre_feed_scalar: copied to the device */
+    int64_t out_calls, out_bytes;           /* nacre_read, nacre_read_scalar: copied from it */
+    int64_t scalar_reads;                   /* of out_calls */
+    char scalar[96];                        /* which was read last: "mean of loss" */
+} nacre_transfers;
+NACRE_API nacre_transfers nacre_transfer_statistics(const nacre_context *context);
+
 /* ---- plans ---------------------------------------------------------------------------------------------------- */
 
 typedef struct nacre_plan_info {

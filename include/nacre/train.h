@@ -320,6 +320,7 @@ typedef struct nacre_fit_options {
     const nacre_transforms *transforms; /* fitted; the same for both */
     int workers, prefetch;
     bool no_shuffle, drop_last;
+    bool no_augment; /* random transforms do not draw */
 
     nacre_optimizer optimizer;
     nacre_schedule schedule;
@@ -372,6 +373,49 @@ NACRE_API int64_t nacre_fit_steps(const nacre_fit_options *options);
  * NACRE_ERROR_NUMERIC and names epoch, batch and the first layer whose output is not finite; weights and files stay as
  * they were before that step. Weights that are not finite are never written. */
 NACRE_API nacre_status nacre_fit(nacre_context *context, const nacre_fit_options *options, nacre_fit_result *result);
+
+/* ---- before a long run --------------------------------------------------------------------------------------------
+ */
+
+/* What a run needs, in bytes, as its plans say: nothing runs and nothing is written, but the model's entries are made
+ * if they are not there yet. Graphs, plans and what datasets hold come on top. */
+typedef struct nacre_fit_memory {
+    int64_t parameters, buffers;
+    int64_t state;       /* of the optimizer; accumulated gradients */
+    int64_t activations; /* with gradients: the blocks of the plans for a batch and for a last one that is not full */
+    int64_t validation;  /* the blocks of the plans that measure */
+    int64_t loader;      /* the rings of batches */
+    int64_t copies;      /* of buffers before each step, of the best weights where there is no folder */
+    int64_t total;
+    int64_t batch_block; /* of `activations`, the plan for one full batch */
+} nacre_fit_memory;
+NACRE_API nacre_status nacre_fit_plan(nacre_context *context, const nacre_fit_options *options,
+                                      nacre_fit_memory *memory);
+
+/* A few steps of a run, timed and undone: model, files and callbacks are as if nothing had happened. */
+typedef struct nacre_fit_timing {
+    int64_t steps;       /* that were timed; the first ones, which find kernels and memory, are not */
+    double step_seconds; /* of a step, the median */
+    double wait_share;   /* of the time, spent waiting for data */
+    double samples_per_second;
+    double first_loss, last_loss;
+    nacre_transfers transfers; /* of one step, rounded */
+} nacre_fit_timing;
+/* Stops after so many timed steps, or as soon as `seconds` have passed and three are timed. */
+NACRE_API nacre_status nacre_fit_time(nacre_context *context, const nacre_fit_options *options, int64_t steps,
+                                      double seconds, nacre_fit_timing *timing);
+
+/* Whether the model can learn at all: `samples` of the training data, always the same batch without augmentation,
+ * mixing, smoothing, decay and schedule, until the loss is near 0. The model is trained afterwards. */
+typedef struct nacre_overfit {
+    int64_t samples, steps;
+    double first_loss, last_loss; /* of training */
+    double least_loss;            /* reached on the way */
+    double goal;                  /* what counts as near 0: 2 % of what guessing costs */
+    bool reached;
+} nacre_overfit;
+NACRE_API nacre_status nacre_fit_overfit(nacre_context *context, const nacre_fit_options *options, int64_t samples,
+                                         int64_t most_steps, nacre_overfit *result);
 
 /* ---- networks: models that know what to do with data ---------------------------------------------------------------
  */

@@ -24,6 +24,9 @@ struct nacre_context {
     nacre_status status;
     char message[NC_MESSAGE_SIZE];
 
+    nacre_transfers transfers;
+    int64_t scalar_run, scalar_streak; /* the run after which a scalar was read last; such runs in a row */
+
     struct nc_plan_cache *plans;
     const char *forced_op, *forced_variant;
     nacre_profile *profile; /* that collects, NULL: none */

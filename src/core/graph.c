@@ -414,6 +414,9 @@ nacre_status nacre_feed(nacre_tensor *input, const void *data)
     if (!feed) return NACRE_ERROR_ARGUMENT;
     feed->data = data;
     feed->is_scalar = false;
+    nacre_transfers *transfers = &input->node->graph->context->transfers;
+    transfers->borrowed_calls++;
+    transfers->borrowed_bytes += nacre_tensor_count(input) * (int64_t)nacre_dtype_size(input->dtype);
     return NACRE_OK;
 }
 
@@ -427,6 +430,8 @@ nacre_status nacre_feed_scalar(nacre_tensor *input, double value)
     nacre_dtype_store(input->dtype, &feed->scalar, 0, value);
     feed->data = NULL;
     feed->is_scalar = true;
+    input->node->graph->context->transfers.in_calls++;
+    input->node->graph->context->transfers.in_bytes += (int64_t)nacre_dtype_size(input->dtype);
     return NACRE_OK;
 }
 

@@ -8,6 +8,7 @@
 #include <nacre/io.h>
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const void *external(nacre_graph *graph, nc_place place)
@@ -211,6 +212,7 @@ nacre_status nacre_run(nacre_graph *graph)
     nc_plan *plan = nc_plan_of(graph);
     if (!plan || !patch(graph, plan)) return nacre_check(graph->context);
     plan->last_graph = graph;
+    graph->context->transfers.runs++;
     run_steady_steps(graph, plan);
     if (graph->context->profile)
         run_profiled(graph->context->profile, plan);
@@ -241,7 +243,32 @@ nacre_status nacre_read(nacre_tensor *tensor, void *data, size_t size)
                                                            : external(graph, place);
     if (!source) return nacre_check(graph->context);
     memcpy(data, source, bytes);
+    graph->context->transfers.out_calls++;
+    graph->context->transfers.out_bytes += (int64_t)bytes;
     return NACRE_OK;
+}
+
+/* Says it once. */
+static void note_scalar(nacre_context *context, const nc_node *node)
+{
+    enum { LONG_STREAK = 1000 };
+    nacre_transfers *transfers = &context->transfers;
+    transfers->scalar_reads++;
+    snprintf(transfers->scalar, sizeof transfers->scalar, "%s%s%s", node->op->name, *node->path ? " of " : "",
+             node->path);
+    if (transfers->runs == context->scalar_run) return;
+    context->scalar_streak = transfers->runs == context->scalar_run + 1 ? context->scalar_streak + 1 : 1;
+    context->scalar_run = transfers->runs;
+    if (context->scalar_streak != LONG_STREAK) return;
+    nacre_log_message(context, NACRE_LOG_INFO,
+                      "nacre_read_scalar (%s) has followed each of %d runs: each waits for the device; add up in the "
+                      "graph and read now and then",
+                      transfers->scalar, LONG_STREAK);
+}
+
+nacre_transfers nacre_transfer_statistics(const nacre_context *context)
+{
+    return context ? context->transfers : (nacre_transfers){0};
 }
 
 double nacre_read_scalar(nacre_tensor *tensor)
@@ -256,5 +283,6 @@ double nacre_read_scalar(nacre_tensor *tensor)
         return NAN;
     }
     if (nacre_read(tensor, &value, nacre_dtype_size(tensor->dtype))) return NAN;
+    note_scalar(tensor->node->graph->context, tensor->node);
     return nacre_dtype_load(tensor->dtype, &value, 0);
 }

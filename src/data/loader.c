@@ -44,7 +44,7 @@ struct nacre_loader {
     nacre_field fields[NACRE_MAX_FIELDS]; /* of a sample as it stands in a batch */
     int64_t *order;                       /* dataset indices of the epoch */
     int64_t epoch, batches;               /* batches: per epoch */
-    bool started;
+    bool started, touched;
     nacre_loader_stats stats;
 
     slot *slots;
@@ -182,6 +182,17 @@ static nacre_status describe_fields(nacre_loader *loader)
     return NACRE_OK;
 }
 
+/* Bytes of field `field` of a full batch; field_count stands for the shares of mixed batches. */
+static size_t slot_bytes(const nacre_loader *loader, int field)
+{
+    size_t samples = (size_t)loader->options.batch_size;
+    if (field == nacre_dataset_field_count(loader->dataset))
+        return nc_mixes(&loader->options) ? samples * (size_t)nacre_dataset_classes(loader->dataset) * sizeof(float)
+                                          : 0;
+    const nacre_field *of = &loader->fields[field];
+    return samples * (size_t)nacre_shape_count(of->shape) * nacre_dtype_size(of->dtype);
+}
+
 static nacre_status make_slot(nacre_loader *loader, slot *target)
 {
     nacre_batch *batch = &target->batch;
@@ -195,14 +206,13 @@ static nacre_status make_slot(nacre_loader *loader, slot *target)
         if (count < 0 || (uint64_t)count > SIZE_MAX / size)
             return nacre_fail(loader->context, NACRE_ERROR_SHAPE, "loader: a batch of %d \"%s\" is too large",
                               loader->options.batch_size, field->name);
-        target->data[f] = nacre_allocate_aligned(loader->context, (size_t)count * size);
+        target->data[f] = nacre_allocate_aligned(loader->context, slot_bytes(loader, f));
         if (!target->data[f]) return NACRE_ERROR_MEMORY;
         batch->fields[f] = (nacre_batch_field){field->name, field->role, field->dtype, shape, target->data[f]};
     }
     if (!nc_mixes(&loader->options)) return NACRE_OK;
     batch->classes = nacre_dataset_classes(loader->dataset);
-    size_t shares = (size_t)loader->options.batch_size * (size_t)batch->classes;
-    target->shares = nacre_allocate_aligned(loader->context, shares * sizeof *target->shares);
+    target->shares = nacre_allocate_aligned(loader->context, slot_bytes(loader, batch->field_count));
     batch->shares = target->shares;
     return target->shares ? NACRE_OK : NACRE_ERROR_MEMORY;
 }
@@ -350,6 +360,25 @@ const nacre_field *nacre_loader_field(const nacre_loader *loader, int index)
     return index >= 0 && index < nacre_loader_field_count(loader) ? &loader->fields[index] : NULL;
 }
 
+int64_t nacre_loader_bytes(const nacre_loader *loader)
+{
+    int64_t bytes = 0;
+    for (int f = 0; loader && f <= nacre_dataset_field_count(loader->dataset); f++)
+        bytes += (int64_t)slot_bytes(loader, f) * loader->slot_count;
+    return bytes;
+}
+
+/* So that no batch of the first epoch waits for the system to find its pages. */
+static void touch_slots(nacre_loader *loader)
+{
+    int fields = nacre_dataset_field_count(loader->dataset);
+    for (int i = 0; i < loader->slot_count && !loader->touched; i++) {
+        for (int f = 0; f < fields; f++) memset(loader->slots[i].data[f], 0, slot_bytes(loader, f));
+        if (loader->slots[i].shares) memset(loader->slots[i].shares, 0, slot_bytes(loader, fields));
+    }
+    loader->touched = true;
+}
+
 nacre_loader_stats nacre_loader_statistics(const nacre_loader *loader)
 {
     return loader ? loader->stats : (nacre_loader_stats){0};
@@ -366,6 +395,7 @@ nacre_status nacre_loader_start(nacre_loader *loader, int64_t epoch, int64_t bat
     loader->started = false; /* nothing new is begun, and what is being filled is let finish */
     while (loader->busy > 0) pthread_cond_wait(&loader->slot_ready, &loader->lock);
     for (int i = 0; i < loader->slot_count; i++) loader->slots[i].state = FREE;
+    touch_slots(loader);
     int64_t count = nacre_dataset_count(loader->dataset);
     if (loader->options.shuffle)
         nc_shuffle(loader->order, count, loader->options.seed, epoch);

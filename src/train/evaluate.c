@@ -16,10 +16,10 @@ typedef struct pass {
     nc_scores scores;
 } pass;
 
-static nacre_status check_loss(const pass *run, const nc_step_options *step, const nacre_batch *batch)
+static nacre_status check_loss(const pass *run, const nc_step_options *step, const nacre_batch *batch, double loss)
 {
     char where[96];
-    if (isfinite(nacre_read_scalar(run->step.loss))) return NACRE_OK;
+    if (isfinite(loss)) return NACRE_OK;
     snprintf(where, sizeof where, "%s, batch %lld", run->what, (long long)batch->index + 1);
     return nc_diagnose(run->context, step, &run->roles, batch, 0, where);
 }
@@ -35,8 +35,10 @@ static nacre_status take_batch(pass *run, const nacre_batch *batch)
                             .loss = nc_default_loss(&run->roles, options->loss)};
     if (nc_step_prepare(&run->step, run->context, &step, &run->roles, batch)) return nacre_check(run->context);
     nc_step_feed(&run->step, &run->roles, batch);
-    if (nacre_run(run->step.graph) || check_loss(run, &step, batch)) return nacre_check(run->context);
-    if (nc_scores_add(&run->scores, run->context, &run->step, &run->roles, options->metrics, batch))
+    if (nacre_run(run->step.graph)) return nacre_check(run->context);
+    double loss = nacre_read_scalar(run->step.loss);
+    if (check_loss(run, &step, batch, loss)) return nacre_check(run->context);
+    if (nc_scores_add(&run->scores, run->context, &run->step, &run->roles, options->metrics, batch, loss))
         return nacre_check(run->context);
     int64_t columns = nacre_tensor_count(run->step.outputs) / batch->count;
     return options->visit ? options->visit(options->visit_user, batch, run->scores.outputs, columns) : NACRE_OK;

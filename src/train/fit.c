@@ -139,20 +139,25 @@ static uint64_t step_seed(const fitting *fit)
     return ((uint64_t)bits[1] << 32 | bits[0]) >> 12; /* exact as a double */
 }
 
+nc_step_options nc_training_step(const nacre_fit_options *options, const nc_roles *roles)
+{
+    bool accumulate = options->accumulate > options->batch_size;
+    return (nc_step_options){.model = options->model,
+                             .build = options->build,
+                             .user = options->user,
+                             .loss = nc_default_loss(roles, options->loss),
+                             .label_smoothing = options->label_smoothing,
+                             .recompute = options->recompute,
+                             .training = true,
+                             .precision = options->precision,
+                             .optimizer = accumulate ? NULL : &options->optimizer,
+                             .cycle_momentum = nacre_schedule_cycles_momentum(&options->schedule),
+                             .average = options->averaging.kind != NACRE_AVERAGING_NONE};
+}
+
 static nc_step_options step_options(const fitting *fit)
 {
-    bool accumulate = fit->options.accumulate > fit->options.batch_size;
-    return (nc_step_options){.model = fit->options.model,
-                             .build = fit->options.build,
-                             .user = fit->options.user,
-                             .loss = nc_default_loss(&fit->roles, fit->options.loss),
-                             .label_smoothing = fit->options.label_smoothing,
-                             .recompute = fit->options.recompute,
-                             .training = true,
-                             .precision = fit->options.precision,
-                             .optimizer = accumulate ? NULL : &fit->options.optimizer,
-                             .cycle_momentum = nacre_schedule_cycles_momentum(&fit->options.schedule),
-                             .average = fit->options.averaging.kind != NACRE_AVERAGING_NONE};
+    return nc_training_step(&fit->options, &fit->roles);
 }
 
 /* "epoch 2, batch 31, learning rate 0.1" */
@@ -168,7 +173,7 @@ static void describe_place(const fitting *fit, int64_t batch, char text[WHERE_SI
 static nacre_status check_loss(fitting *fit, const nacre_batch *batch, uint64_t seed)
 {
     char where[WHERE_SIZE];
-    if (isfinite(nacre_read_scalar(fit->step.loss))) return NACRE_OK;
+    if (isfinite(fit->batch_loss)) return NACRE_OK;
     nc_step_options options = step_options(fit);
     describe_place(fit, batch->index + 1, where);
     nc_diagnose(fit->context, &options, &fit->roles, batch, seed, where);
@@ -237,10 +242,12 @@ static nacre_status train_on(fitting *fit, const nacre_batch *batch)
     nc_step_feed(&fit->step, &fit->roles, batch);
     feed_update(fit, &fit->step, seed);
     if (nc_snapshot_take(&fit->before, fit->options.model, NACRE_ENTRY_BUFFER)) return nacre_check(fit->context);
-    if (nacre_run(fit->step.graph) || check_loss(fit, batch, seed)) return nacre_check(fit->context);
-    if (nc_scores_add(&fit->scores, fit->context, &fit->step, &fit->roles, fit->options.metrics, batch))
-        return nacre_check(fit->context);
+    if (nacre_run(fit->step.graph)) return nacre_check(fit->context);
     fit->batch_loss = nacre_read_scalar(fit->step.loss);
+    if (check_loss(fit, batch, seed)) return nacre_check(fit->context);
+    if (nc_scores_add(&fit->scores, fit->context, &fit->step, &fit->roles, fit->options.metrics, batch,
+                      fit->batch_loss))
+        return nacre_check(fit->context);
     nacre_running_mean_add(&fit->state.loss, fit->batch_loss, (double)batch->count);
     fit->samples += batch->count;
     fit->state.batch = batch->index + 1;
@@ -502,7 +509,7 @@ static nacre_status begin(fitting *fit)
                                     .prefetch = options->prefetch,
                                     .shuffle = !options->no_shuffle,
                                     .drop_last = options->drop_last,
-                                    .training = true,
+                                    .training = !options->no_augment,
                                     .seed = options->seed,
                                     .transforms = options->transforms,
                                     .mixup = options->mixup,

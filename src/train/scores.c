@@ -14,10 +14,10 @@ static bool reserve(nc_scores *scores, nacre_context *context, int64_t values)
 }
 
 nacre_status nc_scores_add(nc_scores *scores, nacre_context *context, const nc_step_graph *step, const nc_roles *roles,
-                           const char *const *metric_names, const nacre_batch *batch)
+                           const char *const *metric_names, const nacre_batch *batch, double loss)
 {
     int64_t values = nacre_tensor_count(step->outputs);
-    nacre_running_mean_add(&scores->loss, nacre_read_scalar(step->loss), (double)batch->count);
+    nacre_running_mean_add(&scores->loss, loss, (double)batch->count);
     if (!reserve(scores, context, values) || nacre_read(step->outputs, scores->outputs, sizeof(float) * (size_t)values))
         return nacre_check(context);
     if (!scores->metrics) {

@@ -41,6 +41,9 @@ typedef struct nc_step_options {
     bool cycle_momentum, average;     /* the update has the input momentum; weights are averaged */
 } nc_step_options;
 
+/* What nacre_fit builds for its steps; all defaults must be filled in. */
+nc_step_options nc_training_step(const nacre_fit_options *options, const nc_roles *roles);
+
 /* (Re)builds if the number of samples differs from the last time. */
 nacre_status nc_step_prepare(nc_step_graph *step, nacre_context *context, const nc_step_options *options,
                              const nc_roles *roles, const nacre_batch *batch);
@@ -63,9 +66,9 @@ typedef struct nc_scores {
     int64_t capacity;
 } nc_scores;
 
-/* After a run of the step: its loss and outputs count. */
+/* After a run of the step: its loss, which has been read already, and outputs count. */
 nacre_status nc_scores_add(nc_scores *scores, nacre_context *context, const nc_step_graph *step, const nc_roles *roles,
-                           const char *const *metric_names, const nacre_batch *batch);
+                           const char *const *metric_names, const nacre_batch *batch, double loss);
 void nc_scores_clear(nc_scores *scores);
 void nc_scores_release(nc_scores *scores, nacre_context *context);
 
