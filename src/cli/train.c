@@ -1,5 +1,6 @@
 /* cli/train.c */
 #include "recipe.h"
+#include "rehearse.h"
 #include "watch.h"
 
 #include <nacre/select.h>
@@ -189,7 +190,9 @@ static int run(nc_call *call)
                                         : cross_validate(call, recipe);
     } else if (recipe && nacre_experiment_open(call->context, recipe, nc_data_folder(call), nc_text(call, "output"),
                                                &experiment) == NACRE_OK) {
-        code = train_once(call, &experiment);
+        code = nc_flag(call, "dry-run")       ? (int)nc_dry_run(call, &experiment)
+               : nc_is_given(call, "overfit") ? (int)nc_overfit(call, &experiment, nc_integer(call, "overfit"))
+                                              : train_once(call, &experiment);
         nacre_experiment_close(&experiment);
     }
     nacre_recipe_destroy(recipe);
@@ -204,6 +207,11 @@ static const nc_option OPTIONS[] = {
     {"folds", 'k', NC_INTEGER, "K", NULL, NULL, false,
      "Cross-validation: train K times, each time with another part of the training samples held out and measured; the "
      "recipe's validation.folds."},
+    {"dry-run", 'n', NC_FLAG, NULL, NULL, NULL, false,
+     "Show layers, memory to the byte and the time it will take, after a few timed steps; nothing is written."},
+    {"overfit", 0, NC_INTEGER, "N", NULL, NULL, false,
+     "Check that the model can learn: train on one batch of N samples alone until the loss is near 0, without "
+     "augmentation and decay; fail if that cannot be. Nothing is written."},
     {"profile", 'p', NC_FLAG, NULL, NULL, NULL, false,
      "Print where the time went, operation by operation, and write a time line to trace.json in the output folder."},
     {"require-target", 0, NC_FLAG, NULL, NULL, NULL, false, "Fail if a target figure of the recipe is not reached."},
@@ -214,6 +222,8 @@ static const nc_example EXAMPLES[] = {
     {"nacre train recipes/glyphs.yaml", "Digits that the program draws itself: needs no data."},
     {"nacre train recipes/fashion-mnist.yaml --data data --set training.epochs=3", "Three epochs only."},
     {"nacre train recipes/mnist.yaml -o runs/a --resume", "Go on after an interruption."},
+    {"nacre train recipes/glyphs.yaml --dry-run", "Will it fit, and how long will it take?"},
+    {"nacre train recipes/glyphs.yaml --overfit 32", "Can the model learn at all?"},
     {"nacre train iris.yaml --folds 5", "How good is the recipe? Mean and standard deviation over five folds."},
     {0},
 };

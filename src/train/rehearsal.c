@@ -91,7 +91,7 @@ static int64_t ring_bytes(nacre_context *context, nacre_dataset *dataset, const 
     return nacre_check(context) == NACRE_OK ? bytes : 0;
 }
 
-static int64_t role_bytes(const nacre_model *model, nacre_entry_role role)
+static int64_t role_bytes(nacre_model *model, nacre_entry_role role)
 {
     int64_t sum = 0;
     for (int dtype = 0; dtype < NACRE_DTYPE_COUNT; dtype++) {

@@ -151,6 +151,45 @@ expect_code 1
 expect_err '4000 folds asked for, but there are only 240 samples'
 [ ! -e "$scratch/none" ] || fault 'folds that cannot be leave a folder'
 
+# ---- before a long run ----
+
+run "$NACRE" train "$recipe" -o "$scratch/dry" --dry-run
+expect_code 0
+expect_out 'conv1  conv                  [16, 4, 8, 8]            36'
+expect_out 'activations'
+expect_out 'samples/s'
+expect_out 'Nothing was trained and nothing written.'
+[ ! -e "$scratch/dry" ] || fault 'a dry run wrote something'
+run "$NACRE" train "$recipe" -o "$scratch/dry" --dry-run --json
+expect_code 0
+is "$(number "$scratch/out" steps_per_epoch) == 15" || fault 'the steps of an epoch are not in the object'
+is "$(number "$scratch/out" step_seconds) > 0" || fault 'the time of a step is not in the object'
+expect_out '"transfers_per_step":{"borrowed_bytes":4224'
+run "$NACRE" train "$recipe" -o "$scratch/dry" --overfit 16
+expect_code 0
+expect_out 'The model can learn'
+run "$NACRE" train "$recipe" -o "$scratch/dry" --overfit 16 --set optimizer.learning_rate=1e-12
+expect_code 1
+expect_out 'The model cannot learn them as the recipe has it: the loss hardly moves'
+run "$NACRE" train "$recipe" -o "$scratch/dry" --overfit 0
+expect_code 1
+expect_err 'at least one sample'
+[ ! -e "$scratch/dry" ] || fault 'overfitting wrote something'
+
+# ---- logs for others ----
+
+run "$NACRE" train "$recipe" -o "$scratch/logs" --quiet --set output.csv=true --set output.tensorboard=true \
+    --set output.keep_best=2 --set output.log_every=5
+expect_code 0
+[ "$(wc -l <"$scratch/logs/metrics.csv")" -eq 5 ] || fault 'metrics.csv does not have a header and 4 rows'
+[ "$(find "$scratch/logs/checkpoints" -name 'epoch-*-accuracy-*.safetensors' | wc -l)" -eq 2 ] ||
+    fault 'there are not two kept models'
+kept=$(find "$scratch/logs/checkpoints" -name 'epoch-*' | sort | head -n 1)
+run "$NACRE" evaluate "$kept" --part validation --json
+expect_code 0
+wanted=$(echo "$kept" | sed 's/.*accuracy-\([0-9.]*\)[.]safetensors/\1/')
+is "$(number "$scratch/out" accuracy) - $wanted < 1e-6" || fault "$kept does not measure what its name says"
+[ -s "$scratch/logs/tensorboard/events.out.tfevents.nacre" ] || fault 'there is no event file'
 # ---- where the time goes ----
 
 run "$NACRE" train "$recipe" -o "$scratch/profiled" --quiet --profile
