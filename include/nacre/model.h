@@ -48,6 +48,8 @@ NACRE_API bool nacre_model_entry(const nacre_model *model, int slot, nacre_entry
 NACRE_API void *nacre_model_write(nacre_model *model, int slot);
 /* Number of elements of all entries of a role. */
 NACRE_API int64_t nacre_model_elements(const nacre_model *model, nacre_entry_role role);
+/* Bytes of memory behind all entries of a role, with the room that slabs have for more. */
+NACRE_API size_t nacre_model_bytes(const nacre_model *model, nacre_entry_role role);
 /* The slab of a role and element type, to be read, or written before the next nacre_run; NULL if it is empty. */
 NACRE_API void *nacre_model_slab(nacre_model *model, nacre_entry_role role, nacre_dtype dtype, size_t *bytes);
 

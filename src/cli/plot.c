@@ -1,4 +1,5 @@
 /* cli/plot.c - pictures of what recipes say and what runs did. */
+#include "plot.h"
 #include "recipe.h"
 
 #include <nacre/report.h>
@@ -58,7 +59,7 @@ static void summarise_course(const course *c)
 
 static nacre_status draw_course(nc_call *call, const nacre_recipe *recipe, const course *c)
 {
-    const char *path = nc_text(call, "output");
+    const char *path = nc_is_given(call, "output") ? nc_text(call, "output") : "schedule.png";
     nacre_series lines[] = {{.name = "learning rate", .x = c->steps, .y = c->rates, .count = c->count},
                             {.name = "momentum", .x = c->steps, .y = c->momenta, .count = c->count}};
     char title[160];
@@ -105,19 +106,27 @@ static int plot_schedule(nc_call *call)
 
 static int run(nc_call *call)
 {
-    if (strcmp(call->arguments[0], "schedule") != 0)
-        return nc_usage_error(call, "cannot plot '%s'; there is schedule", call->arguments[0]);
-    if (call->argument_count < 2) return nc_usage_error(call, "RECIPE is missing");
+    if (strcmp(call->arguments[0], "schedule") != 0) return (int)nc_plot_runs(call);
+    if (nc_is_given(call, "metric") || nc_is_given(call, "x"))
+        return nc_usage_error(call, "--metric and --x are for runs, not for schedules");
+    if (call->argument_count != 2) return nc_usage_error(call, "schedule takes one RECIPE");
     return plot_schedule(call);
 }
 
 static const nc_option OPTIONS[] = {
     NC_SET_OPTION,
-    {"output", 'o', NC_FILE, "FILE", NULL, "schedule.png", false, "The picture, a name ending in .png or .svg."},
+    {"output", 'o', NC_FILE, "FILE", NULL, NULL, false,
+     "The picture, a name ending in .png or .svg. Without it schedule.png or runs.png."},
+    {"metric", 'm', NC_TEXT, "NAME", NULL, NULL, true,
+     "Runs: which curves to draw, a panel each: loss, accuracy, learning_rate, ... Without it the loss and the first "
+     "metric."},
+    {"x", 'x', NC_CHOICE, "KEY", "epoch|step", "epoch", false, "Runs: what the curves are drawn against."},
     {0},
 };
 
 static const nc_example EXAMPLES[] = {
+    {"nacre plot runs/a runs/b -o compared.png", "The curves of two runs side by side, and their best figures."},
+    {"nacre plot runs/* --metric accuracy --x step", "Which run learns fastest, by updates."},
     {"nacre plot schedule recipes/glyphs.yaml", "The learning rate of each update, as schedule.png."},
     {"nacre plot schedule recipes/glyphs.yaml -s schedule.name=wsd -o wsd.svg", "What another schedule would do."},
     {0},
@@ -125,15 +134,17 @@ static const nc_example EXAMPLES[] = {
 
 const nc_command nc_command_plot = {
     .name = "plot",
-    .summary = "draw the schedule of a recipe",
+    .summary = "draw the curves of runs, or the schedule of a recipe",
     .description =
+        "Runs (folders that train has written, or their log.jsonl) are drawn in one picture, a colour each: validation "
+        "solid, training dashed. The table below says the best figure of each and where it was reached.\n\n"
         "schedule draws the learning rate of each update as the recipe says, and momentum or beta1 where the schedule "
         "moves it, and prints a few of them; with --json all of them. The data is opened to know how many updates "
         "there are; nothing is trained. A rate of auto is drawn as 1.",
     .with = NC_WITH_DATA | NC_WITH_COMPUTE | NC_WITH_SEED | NC_WITH_JSON,
     .options = OPTIONS,
-    .arguments = {{"WHAT", false, false, NC_TEXT, NULL, "schedule."},
-                  {"RECIPE", true, false, NC_FILE, NULL, "A YAML file that says which data, model and schedule."}},
+    .arguments = {{"RUN", false, true, NC_FILE, NULL,
+                   "Up to eight runs; or the word schedule and a YAML file that says which data, model and schedule."}},
     .examples = EXAMPLES,
     .run = run,
 };

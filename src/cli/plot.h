@@ -4,7 +4,7 @@
 
 #include "cli.h"
 
-/* Draws the curves of the runs in the arguments from `first` on (plot_runs.c). */
-nc_exit nc_plot_runs(nc_call *call, int first);
+/* Draws the curves of the runs in the arguments (plot_runs.c). */
+nc_exit nc_plot_runs(nc_call *call);
 
 #endif

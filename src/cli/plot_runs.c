@@ -54,9 +54,9 @@ static bool open_run(comparison *all, const char *path)
     return false;
 }
 
-static bool open_runs(comparison *all, int first)
+static bool open_runs(comparison *all)
 {
-    for (int i = first; i < all->call->argument_count; i++)
+    for (int i = 0; i < all->call->argument_count; i++)
         if (!open_run(all, all->call->arguments[i])) return false;
     return true;
 }
@@ -114,7 +114,9 @@ static bool add_panel(comparison *all, const char *metric)
         nacre_fail(all->call->context, NACRE_ERROR_NOT_FOUND, "no run has logged '%s'", metric);
         return false;
     }
-    snprintf(all->titles[panel], TEXT, "%s", metric);
+    bool both = false;
+    for (int i = 0; i < count; i++) both |= all->series[panel][i].dashed;
+    snprintf(all->titles[panel], TEXT, "%s%s", metric, both ? " (dashed: training)" : "");
     all->panels[panel] = (nacre_figure){.title = all->titles[panel],
                                         .width = 560,
                                         .height = 380,
@@ -209,17 +211,17 @@ static cJSON *to_json(const comparison *all, const char *path)
 
 /* ---- the whole ---- */
 
-nc_exit nc_plot_runs(nc_call *call, int first)
+nc_exit nc_plot_runs(nc_call *call)
 {
     enum { COLUMNS = 2 };
     nacre_context *context = call->context;
     const char *path = nc_is_given(call, "output") ? nc_text(call, "output") : "runs.png";
-    if (call->argument_count - first > MOST_RUNS) return nc_usage_error(call, "more than %d runs", MOST_RUNS);
+    if (call->argument_count > MOST_RUNS) return nc_usage_error(call, "more than %d runs", MOST_RUNS);
     comparison *all = nacre_allocate(context, sizeof *all);
     if (!all) return NC_EXIT_FAILED;
     *all = (comparison){.call = call, .x = nc_text(call, "x")};
     nc_exit code = NC_EXIT_FAILED;
-    if (open_runs(all, first) && add_panels(all) &&
+    if (open_runs(all) && add_panels(all) &&
         nacre_figures_write(context, all->panels, all->panel_count, COLUMNS, path) == NACRE_OK) {
         code = NC_EXIT_DONE;
         if (nc_flag(call, "json")) {

@@ -211,6 +211,13 @@ void *nacre_model_slab(nacre_model *model, nacre_entry_role role, nacre_dtype dt
     return slab && slab->used ? slab->data : NULL;
 }
 
+size_t nacre_model_bytes(const nacre_model *model, nacre_entry_role role)
+{
+    size_t bytes = 0;
+    for (int dtype = 0; model && dtype < NACRE_DTYPE_COUNT; dtype++) bytes += model->slabs[role][dtype].capacity;
+    return bytes;
+}
+
 void nacre_model_freeze(nacre_model *model, bool frozen)
 {
     if (model) model->frozen = frozen;

@@ -213,19 +213,24 @@ static void feed_update(const fitting *fit, nc_step_graph *graph, uint64_t seed)
                                                           fit->epoch_steps));
 }
 
-/* The update of accumulated gradients is a graph of its own. */
+nacre_status nc_update_prepare(nc_step_graph *update, nacre_context *context, const nacre_fit_options *options,
+                               const nc_step_options *step)
+{
+    if (update->graph) return NACRE_OK;
+    update->graph = nacre_graph_create(context);
+    nc_step_inputs(update, step);
+    update->update.scale = nacre_input(update->graph, "scale", NACRE_F32, NACRE_SCALAR);
+    nacre_apply_gradients(update->graph, options->model, &options->optimizer, &update->update);
+    if (update->mix) nacre_average_model(update->graph, options->model, update->mix);
+    update->seed = nacre_seed(update->graph, false);
+    return nacre_check(context);
+}
+
 static nacre_status apply_accumulated(fitting *fit, uint64_t seed)
 {
     nc_step_graph *update = &fit->update;
     nc_step_options options = step_options(fit);
-    if (!update->graph) {
-        update->graph = nacre_graph_create(fit->context);
-        nc_step_inputs(update, &options);
-        update->update.scale = nacre_input(update->graph, "scale", NACRE_F32, NACRE_SCALAR);
-        nacre_apply_gradients(update->graph, fit->options.model, &fit->options.optimizer, &update->update);
-        if (update->mix) nacre_average_model(update->graph, fit->options.model, update->mix);
-        update->seed = nacre_seed(update->graph, false);
-    }
+    if (nc_update_prepare(update, fit->context, &fit->options, &options)) return nacre_check(fit->context);
     feed_update(fit, update, seed);
     nacre_feed_scalar(update->update.scale, 1 / fit->state.pending);
     fit->state.pending = 0;

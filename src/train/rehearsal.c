@@ -74,6 +74,19 @@ static nacre_status plan_pass(nacre_context *context, const nc_step_options *ste
     return nacre_check(context);
 }
 
+/* With accumulation the update is a plan of its own. */
+static int64_t plan_update(nacre_context *context, const nacre_fit_options *options)
+{
+    const nc_roles roles = {.target = -1};
+    nc_step_options step = nc_training_step(options, &roles);
+    nc_step_graph update = {0};
+    nacre_plan_info info = {0};
+    if (step.optimizer) return 0;
+    if (nc_update_prepare(&update, context, options, &step) == NACRE_OK) nacre_plan(update.graph, &info);
+    nc_step_release(&update);
+    return (int64_t)info.activation_bytes;
+}
+
 static int64_t ring_bytes(nacre_context *context, nacre_dataset *dataset, const nacre_fit_options *options,
                           bool training)
 {
@@ -91,16 +104,6 @@ static int64_t ring_bytes(nacre_context *context, nacre_dataset *dataset, const 
     return nacre_check(context) == NACRE_OK ? bytes : 0;
 }
 
-static int64_t role_bytes(nacre_model *model, nacre_entry_role role)
-{
-    int64_t sum = 0;
-    for (int dtype = 0; dtype < NACRE_DTYPE_COUNT; dtype++) {
-        size_t bytes = 0;
-        if (nacre_model_slab(model, role, (nacre_dtype)dtype, &bytes)) sum += (int64_t)bytes;
-    }
-    return sum;
-}
-
 nacre_status nacre_fit_plan(nacre_context *context, const nacre_fit_options *options, nacre_fit_memory *memory)
 {
     nacre_fit_options all = with_defaults(options);
@@ -111,12 +114,13 @@ nacre_status nacre_fit_plan(nacre_context *context, const nacre_fit_options *opt
     nacre_model_set_seed(all.model, all.seed);
     if (plan_pass(context, &measure, all.train, &all, true, &memory->activations, &memory->batch_block))
         return nacre_check(context);
+    memory->activations += plan_update(context, &all);
     if (all.validation && plan_pass(context, &measure, all.validation, &all, false, &memory->validation, &unused))
         return nacre_check(context);
     memory->loader = ring_bytes(context, all.train, &all, true) + ring_bytes(context, all.validation, &all, false);
-    memory->parameters = role_bytes(all.model, NACRE_ENTRY_PARAMETER);
-    memory->buffers = role_bytes(all.model, NACRE_ENTRY_BUFFER);
-    memory->state = role_bytes(all.model, NACRE_ENTRY_STATE);
+    memory->parameters = (int64_t)nacre_model_bytes(all.model, NACRE_ENTRY_PARAMETER);
+    memory->buffers = (int64_t)nacre_model_bytes(all.model, NACRE_ENTRY_BUFFER);
+    memory->state = (int64_t)nacre_model_bytes(all.model, NACRE_ENTRY_STATE);
     memory->copies = memory->buffers + (all.folder ? 0 : memory->parameters + memory->buffers);
     memory->total = memory->parameters + memory->buffers + memory->state + memory->activations + memory->validation +
                     memory->loader + memory->copies;
@@ -137,7 +141,6 @@ typedef struct stopwatch {
     nacre_transfers before;
 } stopwatch;
 
-/* Only full batches are timed: a plan of its own would have to be made for another. */
 static bool note_step(void *user, const nacre_fit_event *event)
 {
     stopwatch *watch = user;
@@ -219,6 +222,7 @@ nacre_status nacre_fit_time(nacre_context *context, const nacre_fit_options *opt
     nc_snapshot before = {0};
     *timing = (nacre_fit_timing){0};
     all.epochs = epochs_for(&all, MOST_STEPS);
+    all.drop_last = nacre_dataset_count(all.train) >= all.batch_size; /* a smaller batch would be another plan */
     all.validation = NULL;
     all.folder = NULL;
     all.resume = false;
@@ -284,6 +288,7 @@ nacre_status nacre_fit_overfit(nacre_context *context, const nacre_fit_options *
     all.drop_last = false;
     all.mixup = all.cutmix = all.label_smoothing = 0;
     all.optimizer.weight_decay = 0;
+    all.averaging.kind = NACRE_AVERAGING_NONE;
     all.schedule = (nacre_schedule){.kind = NACRE_SCHEDULE_CONSTANT, .base = all.schedule.base};
     all.patience = 0;
     all.batch_size = all.accumulate = result->samples;

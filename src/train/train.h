@@ -49,6 +49,9 @@ nacre_status nc_step_prepare(nc_step_graph *step, nacre_context *context, const 
                              const nc_roles *roles, const nacre_batch *batch);
 /* Makes the inputs of an update, but for its scale. */
 void nc_step_inputs(nc_step_graph *step, const nc_step_options *options);
+/* Builds the update of accumulated gradients, a graph of its own, if it is not built yet. */
+nacre_status nc_update_prepare(nc_step_graph *update, nacre_context *context, const nacre_fit_options *options,
+                               const nc_step_options *step);
 void nc_step_feed(nc_step_graph *step, const nc_roles *roles, const nacre_batch *batch);
 void nc_step_release(nc_step_graph *step);
 

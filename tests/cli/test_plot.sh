@@ -44,6 +44,38 @@ refused 'optimizer.groups={"fc.*": {speed: 2}}' '' 'may have a rate'
 
 run "$NACRE" plot schedule
 expect_code 2
-run "$NACRE" plot nonsense "$recipe"
+run "$NACRE" plot schedule "$recipe" --metric loss
+expect_code 2
+
+# ---- runs ----
+
+for rate in 0.02 0.002; do
+    run "$NACRE" train "$recipe" -o "$scratch/runs/$rate" --quiet --set "optimizer.learning_rate=$rate"
+    expect_code 0
+done
+run "$NACRE" plot "$scratch/runs/0.02" "$scratch/runs/0.002/log.jsonl" -o "$scratch/runs.png"
+expect_code 0
+expect_out 'run                  loss            accuracy'
+expect_out '0.002'
+expect_out "picture  $scratch/runs.png"
+[ -s "$scratch/runs.png" ] || fault 'there is no picture'
+run "$NACRE" plot "$scratch/runs/0.02/" "$scratch/runs/0.002" -o "$scratch/runs.svg" --json --x step --metric f1_macro
+expect_code 0
+expect_out '{"runs":[{"name":"0.02","best":{"f1_macro":{"value":0.'
+[ "$(grep -c '<svg' "$scratch/runs.svg")" -eq 1 ] || fault 'one panel is more than one picture'
+run "$NACRE" plot "$scratch/runs/0.02" "$scratch/runs/0.002" -o "$scratch/runs.svg" --metric loss --metric learning_rate
+expect_code 0
+[ "$(grep -c '<svg' "$scratch/runs.svg")" -eq 3 ] || fault 'two panels are not two pictures in one'
+run "$NACRE" plot nonsense
+expect_code 1
+expect_err "cannot read 'nonsense'"
+run "$NACRE" plot "$scratch/runs/0.02" --metric nonsense -o "$scratch/none.png"
+expect_code 1
+expect_err "no run has logged 'nonsense'"
+[ ! -e "$scratch/none.png" ] || fault 'a picture of nothing was written'
+run "$NACRE" plot "$scratch/runs/0.02" -o "$scratch/runs.gif"
+expect_code 1
+expect_err 'ends neither in .svg nor .png'
+run "$NACRE" plot a b c d e f g h i
 expect_code 2
 finish

@@ -55,7 +55,7 @@ static void memory(void)
         nacre_fit_plan(run.context, &run.fit, &again);
         NC_CHECK(!memcmp(&planned, &again, sizeof planned));
         NC_CHECK(planned.parameters >= 4 * nacre_model_elements(run.fit.model, NACRE_ENTRY_PARAMETER));
-        NC_CHECK(planned.state >= 2 * planned.parameters);
+        NC_CHECK(planned.state >= 8 * nacre_model_elements(run.fit.model, NACRE_ENTRY_PARAMETER));
         NC_CHECK(planned.batch_block > 0 && planned.batch_block <= planned.activations);
         nc_run_destroy(&run);
 
