@@ -22,8 +22,8 @@ expect_code 0
 # Only what the headers promise leaves the library, and all of it does.
 nm -D --defined-only "$usr/lib/libnacre.so" | awk '{ print $NF }' | sort >"$scratch/exported"
 cat "$usr"/include/nacre/*.h | tr '\n' ' ' | grep -oE 'NACRE_API [^;(]*[;(]' |
-    grep -oE 'nacre_[a-z0-9_]+ ?(\[\])?[;(]$' |
-    tr -d ' ()[];' | sort -u >"$scratch/declared"
+    grep -oE 'nacre_[a-z0-9_]+ ?(\[\])?[,;(]' |
+    tr -d ' ()[];,' | sort -u >"$scratch/declared"
 comm -23 "$scratch/exported" "$scratch/declared" >"$scratch/undeclared"
 comm -13 "$scratch/exported" "$scratch/declared" >"$scratch/undefined"
 [ ! -s "$scratch/undeclared" ] || fault "exported, but in no header: $(tr '\n' ' ' <"$scratch/undeclared")"
