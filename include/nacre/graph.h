@@ -48,6 +48,8 @@ NACRE_API void nacre_graph_set_path(nacre_graph *graph, const char *path);
  * operands. Parameters are rounded once per run. f16 reaches 65504 only: scale the loss (nacre_scaler, train.h).
  * nacre_graph_reset goes back to f32. Other types are NACRE_ERROR_UNSUPPORTED. */
 NACRE_API nacre_status nacre_graph_set_precision(nacre_graph *graph, nacre_dtype precision);
+/* The same error without a graph: whether the context's device computes in this precision. */
+NACRE_API nacre_status nacre_check_precision(nacre_context *context, nacre_dtype precision);
 NACRE_API nacre_dtype nacre_graph_precision(const nacre_graph *graph); /* NACRE_F32 for NULL */
 
 /* ---- leaves --------------------------------------------------------------------------------------------------- */

@@ -99,6 +99,10 @@ typedef struct nacre_recipe {
         const char *loss;      /* "cross_entropy", "mse", "l1", "huber", "bce_with_logits" */
         const char *device;    /* "cpu", "reference" */
         const char *precision; /* "f32", "bf16", "f16" */
+        struct {
+            double initial, growth, backoff, minimum;
+            int64_t interval;
+        } scaler;
         const char *const *metrics;
     } training;
     struct {

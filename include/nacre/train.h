@@ -49,6 +49,24 @@ typedef enum nacre_optimizer_kind {
 NACRE_API const char *nacre_optimizer_name(nacre_optimizer_kind kind);
 NACRE_API bool nacre_optimizer_find(const char *name, nacre_optimizer_kind *kind);
 
+/* Loss scaling: gradients too small for f16 are computed from a loss that is `scale` times as large, and divided by it
+ * again in f32, before they are clipped. As torch.amp.GradScaler: an update with a gradient that is not finite is
+ * skipped and the scale becomes `backoff` times as large, but not less than `minimum`; after `interval` updates in a
+ * row that were not, `growth` times. Zero means the defaults. Where the scale is, is state of the model: its entries
+ * "scaler.scale", "scaler.growth_tracker", "scaler.skipped". The step that an optimizer counts is that of the updates
+ * that were not skipped. */
+typedef struct nacre_scaler {
+    double initial;         /* 0: 65536 */
+    double growth, backoff; /* 0: 2 and 0.5 */
+    int64_t interval;       /* 0: 2000 */
+    double minimum;         /* 0: 1 */
+} nacre_scaler;
+NACRE_API double nacre_scaler_scale(const nacre_model *model);    /* the scale now, 0: there was none yet */
+NACRE_API int64_t nacre_scaler_skipped(const nacre_model *model); /* updates skipped so far */
+/* The loss times the scale, for nacre_accumulate_gradients (nacre_minimise does it by itself); nacre_apply_gradients
+ * with an optimizer of the same scaler divides. NULL if an argument is. */
+NACRE_API nacre_tensor *nacre_scale_loss(nacre_tensor *loss, nacre_model *model, const nacre_scaler *scaler);
+
 /* Zero means the usual value of each optimizer (`nacre op NAME` shows formula and values), and that weight decay acts
  * on all parameters, as in PyTorch. weight_decay is L2 in the gradient, but decoupled for adamw, lamb, lion and muon
  * (Loshchilov and Hutter 2019). lars and lamb leave biases and norms (parameters of fewer than two axes) without a rate
@@ -76,7 +94,8 @@ typedef struct nacre_optimizer {
     double noise;      /* > 0: normal noise of variance noise / (1 + step)^0.55 is added (Neelakantan et al. 2015) */
     double max_norm; /* > 0: afterwards the weights of each output (axis 0, two axes or more) have at most this norm */
     int64_t lookahead; /* > 0: every so many steps weights go back to lookahead_pull (0: 0.5) of their way from the */
-    double lookahead_pull; /* last such place (Zhang et al. 2019) */
+    double lookahead_pull;      /* last such place (Zhang et al. 2019) */
+    const nacre_scaler *scaler; /* the loss is scaled, for f16; NULL: not */
 } nacre_optimizer;
 
 /* What an update reads anew each step: scalar inputs, of the loss's element type but for the step. */
@@ -260,6 +279,8 @@ typedef struct nacre_fit_event {
     int64_t samples;        /* done in this epoch */
     int64_t step;           /* optimizer steps in the whole run */
     double learning_rate;
+    int64_t skipped;                    /* updates in the whole run, for f16 overflowed */
+    double loss_scale;                  /* of f16, 0 otherwise */
     double batch_loss;                  /* STEP: of this batch */
     double train_loss;                  /* running mean of the epoch */
     nacre_metrics *train;               /* running, of what this process has seen of the epoch */
@@ -332,6 +353,7 @@ typedef struct nacre_fit_options {
     double mixup, cutmix; /* as in nacre_loader_options; metrics of training count each sample's own label */
     bool recompute; /* as nacre_graph_recompute with NACRE_RECOMPUTE_AUTO: less memory, more time, the same bits */
     nacre_dtype precision;      /* of steps and validation: nacre_graph_set_precision */
+    nacre_scaler scaler;        /* of f16; other precisions need none */
     const char *const *metrics; /* the first decides what is best, else the loss */
     int64_t patience;           /* epochs without improvement before stopping; 0: never */
     double min_delta;           /* what counts as improvement */

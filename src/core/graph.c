@@ -83,13 +83,18 @@ void nacre_graph_set_path(nacre_graph *graph, const char *path)
     }
 }
 
+nacre_status nacre_check_precision(nacre_context *context, nacre_dtype precision)
+{
+    if (precision == NACRE_F32 || precision == NACRE_BF16 || precision == NACRE_F16) return NACRE_OK;
+    return nacre_fail(context, NACRE_ERROR_UNSUPPORTED,
+                      "the processor computes in f32, bf16 or f16, not in %s; choose one of these",
+                      nacre_dtype_name(precision));
+}
+
 nacre_status nacre_graph_set_precision(nacre_graph *graph, nacre_dtype precision)
 {
     if (!graph) return NACRE_ERROR_ARGUMENT;
-    if (precision != NACRE_F32 && precision != NACRE_BF16 && precision != NACRE_F16)
-        return nacre_fail(graph->context, NACRE_ERROR_UNSUPPORTED,
-                          "the processor computes in f32, bf16 or f16, not in %s; choose one of these",
-                          nacre_dtype_name(precision));
+    if (nacre_check_precision(graph->context, precision)) return NACRE_ERROR_UNSUPPORTED;
     if (graph->precision != precision) nc_plan_drop(graph);
     graph->precision = precision;
     return NACRE_OK;

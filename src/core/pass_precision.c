@@ -315,12 +315,16 @@ static void find_narrow_readers(struct precision *p)
     }
 }
 
-/* Results leave a plan in the type they have in the graph. */
+/* Results leave a plan in the type they have in the graph, as what follows sees them: rounded, where it is narrow. */
 static void map_wanted(struct precision *p)
 {
     const nacre_graph *from = p->rewrite.from;
-    for (int i = 0; i < from->wanted_count; i++)
-        nc_map(&p->rewrite, from->wanted[i], in_form(p, from->wanted[i], false));
+    for (int i = 0; i < from->wanted_count; i++) {
+        const nacre_tensor *old = from->wanted[i];
+        const bool rounded = forms_of(p, old)->is_narrow;
+        nacre_tensor *tensor = in_form(p, old, rounded);
+        nc_map(&p->rewrite, old, rounded ? cast(p, old, tensor, old->dtype) : tensor);
+    }
 }
 
 nacre_graph *nc_pass_precision(nacre_graph *graph)

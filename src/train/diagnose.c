@@ -4,6 +4,7 @@
 #include <nacre/backend.h>
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool all_finite(nacre_dtype dtype, const void *data, int64_t count)
@@ -66,16 +67,60 @@ static bool is_finite(nacre_context *context, nacre_tensor *tensor)
     return finite;
 }
 
-/* Runs with every intermediate result kept: slow and large, but it happens once. False: all are finite. */
-static bool find_node(nacre_context *context, const nc_step_graph *step, nacre_node_view *node)
+/* Runs with every intermediate result kept: slow and large, but it happens rarely. Returns the node's index; -1: all
+ * are finite. */
+static int find_node(nacre_context *context, const nc_step_graph *step, nacre_node_view *node)
 {
     nacre_tensor *tensor;
     for (int i = 0; nacre_graph_node(step->graph, i, node); i++) nacre_output(computed_at(step->graph, i, node));
-    if (nacre_run(step->graph)) return false;
+    if (nacre_run(step->graph)) return -1;
     for (int i = 0; nacre_graph_node(step->graph, i, node); i++)
-        if ((tensor = computed_at(step->graph, i, node)) && !is_finite(context, tensor)) return true;
-    return false;
+        if ((tensor = computed_at(step->graph, i, node)) && !is_finite(context, tensor)) return i;
+    return -1;
 }
+
+/* ---- overflow ---- */
+
+/* Back from the scaled loss to every parameter, without changing any. Returns where the gradient's nodes begin. */
+static int append_gradients(nc_step_graph *step, nacre_model *model, double scale)
+{
+    nacre_context *context = nacre_graph_context(step->graph);
+    nacre_entry entry;
+    int count = 0;
+    nacre_tensor *factor = nacre_full(step->graph, NACRE_F32, NACRE_SCALAR, scale);
+    nacre_tensor *scaled = nacre_mul(step->loss, factor);
+    nacre_tensor **tensors = nacre_allocate(context, 2 * sizeof *tensors * (size_t)(nacre_model_count(model) + 1));
+    for (int slot = 0; tensors && nacre_model_entry(model, slot, &entry); slot++)
+        if (entry.role == NACRE_ENTRY_PARAMETER) tensors[count++] = nacre_model_tensor(step->graph, model, slot);
+    const int first = nacre_graph_node_count(step->graph);
+    if (tensors && count) nacre_gradients(scaled, tensors, count, tensors + count);
+    nacre_release(context, tensors);
+    return first;
+}
+
+nacre_status nc_find_overflow(nacre_context *context, const nc_step_options *options, const nc_roles *roles,
+                              const nacre_batch *batch, uint64_t seed, double scale, char culprit[NC_CULPRIT_SIZE])
+{
+    nc_step_options forward = *options;
+    nc_step_graph step = {0};
+    nacre_node_view node;
+    forward.forward = true;
+    forward.recompute = false;
+    *culprit = 0;
+    if (nc_step_prepare(&step, context, &forward, roles, batch) == NACRE_OK) {
+        const int first_back = append_gradients(&step, options->model, scale);
+        nc_step_feed(&step, roles, batch);
+        if (step.seed) nacre_feed_scalar(step.seed, (double)seed);
+        const int index = find_node(context, &step, &node);
+        if (index >= 0)
+            snprintf(culprit, NC_CULPRIT_SIZE, "%s \"%s\"%s", node.op->name, *node.name ? node.name : node.path,
+                     index >= first_back ? " of the gradient" : "");
+    }
+    nc_step_release(&step);
+    return nacre_check(context);
+}
+
+/* ---- the loss ---- */
 
 nacre_status nc_diagnose(nacre_context *context, const nc_step_options *options, const nc_roles *roles,
                          const nacre_batch *batch, uint64_t seed, const char *where)
@@ -89,7 +134,7 @@ nacre_status nc_diagnose(nacre_context *context, const nc_step_options *options,
         nc_step_feed(&step, roles, batch);
         if (step.seed) nacre_feed_scalar(step.seed, (double)seed);
         const char *advice = options->training ? "; try a lower learning rate, warm-up or clip_norm" : "";
-        if (find_node(context, &step, &node))
+        if (find_node(context, &step, &node) >= 0)
             nacre_fail(context, NACRE_ERROR_NUMERIC, "the loss is not finite (%s): first in %s \"%s\"%s", where,
                        node.op->name, *node.name ? node.name : node.path, advice);
         else

@@ -26,6 +26,9 @@ typedef struct fitting {
     nacre_lock *lock; /* NULL: the caller's, or no folder */
     double start, epoch_start, wait_before;
     double rate;                               /* of the last step */
+    double loss_scale;                         /* of f16: of the last batch */
+    int64_t skipped;                           /* updates, so far */
+    char culprit[NC_CULPRIT_SIZE];             /* of the overflow in this update, "": none, or not found */
     double batch_loss;                         /* of the last batch */
     int64_t total_steps, epoch_steps, samples; /* samples: done in this epoch */
     nc_snapshot live;                          /* weights while their averages stand in */
@@ -152,7 +155,8 @@ nc_step_options nc_training_step(const nacre_fit_options *options, const nc_role
                              .precision = options->precision,
                              .optimizer = accumulate ? NULL : &options->optimizer,
                              .cycle_momentum = nacre_schedule_cycles_momentum(&options->schedule),
-                             .average = options->averaging.kind != NACRE_AVERAGING_NONE};
+                             .average = options->averaging.kind != NACRE_AVERAGING_NONE,
+                             .scaler = options->optimizer.scaler};
 }
 
 static nc_step_options step_options(const fitting *fit)
@@ -169,11 +173,59 @@ static void describe_place(const fitting *fit, int64_t batch, char text[WHERE_SI
              (long long)batch, fit->rate);
 }
 
-/* The update has left the weights alone if the loss is not finite; the rest of the model goes back. */
+/* Where f16 overflowed, looked for once per update. Running statistics go back to before the batch. */
+static nacre_status note_overflow(fitting *fit, const nacre_batch *batch, uint64_t seed)
+{
+    nc_step_options options = step_options(fit);
+    double scale = fit->loss_scale * (options.optimizer ? 1 : fit->step.weight); /* accumulated are sums */
+    if (!*fit->culprit) nc_find_overflow(fit->context, &options, &fit->roles, batch, seed, scale, fit->culprit);
+    nc_snapshot_restore(&fit->before, fit->options.model);
+    return nacre_check(fit->context);
+}
+
+static nacre_status log_skipped(fitting *fit, double scale)
+{
+    const nacre_log_field fields[] = {{.key = "epoch", .value = (double)fit->state.epoch + 1},
+                                      {.key = "batch", .value = (double)fit->state.batch},
+                                      {.key = "loss_scale", .value = fit->loss_scale},
+                                      {.key = "next_loss_scale", .value = scale},
+                                      {.key = "first", .text = fit->culprit}};
+    if (!fit->log) return NACRE_OK;
+    return nacre_run_log_append(fit->log, "skipped", fit->state.step, fields, sizeof fields / sizeof *fields);
+}
+
+/* After an update with loss scaling: says whether it was skipped, and stops where a smaller scale is no way out. */
+static nacre_status check_overflow(fitting *fit, const nacre_batch *batch, uint64_t seed)
+{
+    const nacre_model *model = fit->options.model;
+    const double scale = nacre_scaler_scale(model);
+    const int64_t skipped = nacre_scaler_skipped(model);
+    char where[WHERE_SIZE];
+    if (skipped == fit->skipped) return NACRE_OK;
+    fit->skipped = skipped;
+    if (note_overflow(fit, batch, seed)) return nacre_check(fit->context);
+    describe_place(fit, batch->index + 1, where);
+    const char *first = *fit->culprit ? fit->culprit : "an earlier batch of this update";
+    if (fit->loss_scale <= nc_scaler_filled(&fit->options.scaler).minimum)
+        return nacre_fail(fit->context, NACRE_ERROR_NUMERIC,
+                          "f16 overflows at the smallest loss scale, %g (%s): first in %s; bf16 has the range of f32, "
+                          "or try a lower learning rate, warm-up or clip_norm",
+                          fit->loss_scale, where, first);
+    nacre_log_message(fit->context, NACRE_LOG_WARNING,
+                      "update %lld skipped (%s): f16 overflows at a loss scale of %g, first in %s; the scale is now %g",
+                      (long long)fit->state.step, where, fit->loss_scale, first, scale);
+    if (log_skipped(fit, scale)) return nacre_check(fit->context);
+    *fit->culprit = 0;
+    return NACRE_OK;
+}
+
+/* The update has left the weights alone if the loss is not finite; the rest of the model goes back. With loss scaling
+ * this is an overflow like others. */
 static nacre_status check_loss(fitting *fit, const nacre_batch *batch, uint64_t seed)
 {
     char where[WHERE_SIZE];
     if (isfinite(fit->batch_loss)) return NACRE_OK;
+    if (fit->options.optimizer.scaler) return note_overflow(fit, batch, seed);
     nc_step_options options = step_options(fit);
     describe_place(fit, batch->index + 1, where);
     nc_diagnose(fit->context, &options, &fit->roles, batch, seed, where);
@@ -237,6 +289,15 @@ static nacre_status apply_accumulated(fitting *fit, uint64_t seed)
     return nacre_run(update->graph);
 }
 
+/* What the batch adds to the scores of its epoch; nothing where f16 overflowed on the way to the loss. */
+static nacre_status count_batch(fitting *fit, const nacre_batch *batch)
+{
+    if (!isfinite(fit->batch_loss)) return NACRE_OK;
+    nacre_running_mean_add(&fit->state.loss, fit->batch_loss, (double)batch->count);
+    return nc_scores_add(&fit->scores, fit->context, &fit->step, &fit->roles, fit->options.metrics, batch,
+                         fit->batch_loss);
+}
+
 static nacre_status train_on(fitting *fit, const nacre_batch *batch)
 {
     nc_step_options options = step_options(fit);
@@ -247,25 +308,19 @@ static nacre_status train_on(fitting *fit, const nacre_batch *batch)
     nc_step_feed(&fit->step, &fit->roles, batch);
     feed_update(fit, &fit->step, seed);
     if (nc_snapshot_take(&fit->before, fit->options.model, NACRE_ENTRY_BUFFER)) return nacre_check(fit->context);
+    if (fit->options.optimizer.scaler) fit->loss_scale = nacre_scaler_scale(fit->options.model);
     if (nacre_run(fit->step.graph)) return nacre_check(fit->context);
     fit->batch_loss = nacre_read_scalar(fit->step.loss);
-    if (check_loss(fit, batch, seed)) return nacre_check(fit->context);
-    if (nc_scores_add(&fit->scores, fit->context, &fit->step, &fit->roles, fit->options.metrics, batch,
-                      fit->batch_loss))
-        return nacre_check(fit->context);
-    nacre_running_mean_add(&fit->state.loss, fit->batch_loss, (double)batch->count);
+    if (check_loss(fit, batch, seed) || count_batch(fit, batch)) return nacre_check(fit->context);
     fit->samples += batch->count;
     fit->state.batch = batch->index + 1;
-    if (options.optimizer) {
-        fit->state.step++;
-    } else {
+    if (!options.optimizer) {
         fit->state.pending += fit->step.weight;
-        if (fit->samples % fit->options.accumulate == 0 || last) {
-            if (apply_accumulated(fit, seed)) return nacre_check(fit->context);
-            fit->state.step++;
-        }
+        if (fit->samples % fit->options.accumulate != 0 && !last) return NACRE_OK;
+        if (apply_accumulated(fit, seed)) return nacre_check(fit->context);
     }
-    return NACRE_OK;
+    fit->state.step++;
+    return fit->options.optimizer.scaler ? check_overflow(fit, batch, seed) : NACRE_OK;
 }
 
 /* ---- epochs ---- */
@@ -280,6 +335,8 @@ static nacre_fit_event describe(const fitting *fit)
                              .samples = fit->samples,
                              .step = fit->state.step,
                              .learning_rate = fit->rate,
+                             .skipped = fit->skipped,
+                             .loss_scale = fit->options.optimizer.scaler ? nacre_scaler_scale(fit->options.model) : 0,
                              .train_loss = nacre_running_mean_value(&fit->state.loss),
                              .train = fit->scores.metrics,
                              .epoch_seconds = nacre_seconds() - fit->epoch_start,
@@ -466,6 +523,11 @@ static nacre_status check_options(fitting *fit)
             context, NACRE_ERROR_ARGUMENT,
             "epochs and batch_size must be positive and accumulate (%lld) a multiple of batch_size (%lld)",
             (long long)options->accumulate, (long long)options->batch_size);
+    if (nacre_check_precision(context, options->precision)) return nacre_check(context);
+    if (options->precision == NACRE_F16) {
+        if (nc_scaler_check(context, &options->scaler)) return nacre_check(context);
+        options->optimizer.scaler = &options->scaler;
+    }
     if (options->loss && !nacre_loss_exists(options->loss)) {
         const char *near = nacre_nearest(options->loss, nacre_loss_names);
         return nacre_fail(context, NACRE_ERROR_ARGUMENT, "there is no loss \"%s\"%s%s%s", options->loss,
@@ -527,7 +589,9 @@ static nacre_status begin(fitting *fit)
     fit->total_steps = nacre_fit_steps(options);
     fit->epoch_steps = fit->total_steps / options->epochs;
     if (nacre_schedule_check(fit->context, &options->schedule, fit->total_steps)) return nacre_check(fit->context);
-    return open_folder(fit) ? nacre_check(fit->context) : tell_frame(fit, fit->resumed, false);
+    if (open_folder(fit)) return nacre_check(fit->context);
+    fit->skipped = nacre_scaler_skipped(options->model);
+    return tell_frame(fit, fit->resumed, false);
 }
 
 static void end(fitting *fit)

@@ -226,16 +226,33 @@ static nacre_tensor *guard(nacre_tensor *loss, nacre_tensor *scale)
     return nacre_where(finite, scale, zero);
 }
 
+/* Scaling taken back, clipping, the update and what follows it. `loss` NULL: it was looked at before. */
+static void move(nc_parameters *all, nacre_step_inputs *inputs, nacre_tensor *loss)
+{
+    const bool scaled = all->optimizer->scaler != NULL;
+    nc_scaling scaling = {0};
+    if (scaled) scaling = nc_scaler_begin(all, inputs);
+    nacre_tensor *scale = nc_prepare_gradients(all, inputs->scale);
+    if (loss)
+        scale = guard(loss, scale);
+    else if (!scale)
+        scale = nacre_full(all->graph, NACRE_F32, NACRE_SCALAR, 1);
+    if (scaled) scale = nc_scaler_guard(&scaling, scale);
+    update(all, scale);
+    if (scaled) nc_scaler_end(all, &scaling);
+}
+
 nacre_status nacre_minimise(nacre_tensor *loss, nacre_model *model, const nacre_optimizer *optimizer,
                             const nacre_step_inputs *inputs)
 {
     nacre_graph *graph = nacre_tensor_graph(loss);
     nc_parameters all;
     if (!loss || !model || !optimizer || !inputs) return NACRE_ERROR_ARGUMENT;
-    if (collect(&all, graph, model, optimizer, inputs) && differentiate(&all, loss)) {
+    nacre_step_inputs own = *inputs;
+    nacre_tensor *minimised = optimizer->scaler ? nacre_scale_loss(loss, model, optimizer->scaler) : loss;
+    if (collect(&all, graph, model, optimizer, &own) && differentiate(&all, minimised)) {
         nacre_graph_set_path(graph, "optimizer");
-        nacre_tensor *scale = nc_prepare_gradients(&all, inputs->scale);
-        update(&all, guard(loss, scale));
+        move(&all, &own, loss);
     }
     release(&all);
     return nacre_check(nacre_graph_context(graph));
@@ -263,12 +280,12 @@ nacre_status nacre_apply_gradients(nacre_graph *graph, nacre_model *model, const
 {
     nc_parameters all;
     if (!graph || !model || !optimizer || !inputs || !inputs->scale) return NACRE_ERROR_ARGUMENT;
-    if (collect(&all, graph, model, optimizer, inputs)) {
+    nacre_step_inputs own = *inputs;
+    if (collect(&all, graph, model, optimizer, &own)) {
         nacre_graph_set_path(graph, "optimizer");
         for (int i = 0; i < all.count; i++)
             all.items[i].gradient = nc_state_tensor(&all, "gradient", &all.items[i], false);
-        nacre_tensor *scale = nc_prepare_gradients(&all, inputs->scale);
-        update(&all, scale ? scale : nacre_full(graph, NACRE_F32, NACRE_SCALAR, 1));
+        move(&all, &own, NULL);
         for (int i = 0; i < all.count; i++) {
             nacre_tensor *sum = nc_state_tensor(&all, "gradient", &all.items[i], false);
             nacre_assign(sum, nacre_full(graph, nacre_tensor_dtype(sum), nacre_tensor_shape(sum), 0));

@@ -33,6 +33,16 @@ nacre_tensor *nc_state_tensor(const nc_parameters *all, const char *prefix, cons
 /* Clips and adds noise as the optimizer says. Gradients are replaced where each element changes; returns what they are
  * to be multiplied by then, NULL for 1. `scale` NULL: 1. */
 nacre_tensor *nc_prepare_gradients(nc_parameters *all, nacre_tensor *scale);
+/* Loss scaling of one update, between `begin` - the gradients are known and still scaled; the inputs' scale takes the
+ * factor back, their step becomes that of the updates that were not skipped - and `end`, which comes after the update
+ * and moves the scale. Where a gradient is not finite, `guard` makes the scale of the update 0. */
+typedef struct nc_scaling {
+    nacre_tensor *finite;
+} nc_scaling;
+nc_scaling nc_scaler_begin(nc_parameters *all, nacre_step_inputs *inputs);
+nacre_tensor *nc_scaler_guard(const nc_scaling *scaling, nacre_tensor *scale);
+void nc_scaler_end(const nc_parameters *all, const nc_scaling *scaling);
+
 /* The orthogonalised momentum of parameters of two axes or more becomes their gradient; `scale` 0: nothing changes. */
 void nc_orthogonalise(nc_parameters *all, nacre_tensor *scale);
 /* After the update. */

@@ -93,7 +93,9 @@ static nacre_status build(nc_step_graph *step, nacre_context *context, const nc_
         /* The mean over classes is one over all positions of a sequence, the other losses' over samples alike. */
         step->weight = (double)(roles->classes ? nacre_tensor_count(step->target) : batch->count);
         nacre_tensor *weight = nacre_full(graph, NACRE_F32, NACRE_SCALAR, step->weight);
-        nacre_accumulate_gradients(nacre_mul(step->loss, weight), options->model);
+        nacre_tensor *sum = nacre_mul(step->loss, weight);
+        if (options->scaler) sum = nacre_scale_loss(sum, options->model, options->scaler);
+        nacre_accumulate_gradients(sum, options->model);
     }
     step->seed = nacre_seed(graph, false);
     nacre_graph_set_precision(graph, options->precision);

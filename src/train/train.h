@@ -39,6 +39,7 @@ typedef struct nc_step_options {
     nacre_dtype precision;
     const nacre_optimizer *optimizer; /* NULL: gradients are accumulated only */
     bool cycle_momentum, average;     /* the update has the input momentum; weights are averaged */
+    const nacre_scaler *scaler;       /* of accumulated gradients; NULL: none */
 } nc_step_options;
 
 /* What nacre_fit builds for its steps; all defaults must be filled in. */
@@ -79,6 +80,14 @@ void nc_scores_release(nc_scores *scores, nacre_context *context);
 nacre_status nc_measure(nacre_context *context, const nacre_evaluate_options *options, const char *what,
                         nacre_evaluation *result);
 
+/* The same with defaults filled in; an error if the numbers make no sense. */
+nacre_scaler nc_scaler_filled(const nacre_scaler *scaler);
+nacre_status nc_scaler_check(nacre_context *context, const nacre_scaler *scaler);
+/* Which operation of a step on this batch, forward or back from `scale` times the loss, is the first with a result that
+ * is not finite: `matmul "fc1" of the gradient`; "" if none is. Changes running statistics. */
+enum { NC_CULPRIT_SIZE = 320 };
+nacre_status nc_find_overflow(nacre_context *context, const nc_step_options *options, const nc_roles *roles,
+                              const nacre_batch *batch, uint64_t seed, double scale, char culprit[NC_CULPRIT_SIZE]);
 /* The loss of a batch is not finite: finds the first node of the step whose result is not and says so. */
 nacre_status nc_diagnose(nacre_context *context, const nc_step_options *options, const nc_roles *roles,
                          const nacre_batch *batch, uint64_t seed, const char *where);

@@ -9,13 +9,14 @@ PyTorch is needed to make the files and by nothing else: they are committed, and
 Inputs are numbers that f32 holds exactly and results are computed in f64, so one file serves both precisions.
 ops_*.safetensors hold operations (maker/operations.py says how they are named), layers, losses, optim and init the
 parts of training, train_*.safetensors initial weights, batches, the loss of each step and what was learned,
-zoo.safetensors what small architectures give.
+precision.safetensors the losses of the same training under autocast, scaler.safetensors loss scales, zoo.safetensors
+what small architectures give.
 """
 import sys
 
 import torch
 
-from maker import augment, operations, parts, training, zoo  # noqa: F401: they register their files
+from maker import augment, operations, parts, precision, training, zoo  # noqa: F401: they register their files
 from maker.store import FILES, write
 
 
