@@ -47,6 +47,10 @@ NACRE_API bool nacre_image_has_name(const char *path);
 NACRE_API nacre_status nacre_image_encode_png(nacre_context *context, const nacre_image *image, nacre_buffer *png);
 NACRE_API nacre_status nacre_image_write_png(nacre_context *context, const nacre_image *image, const char *path);
 
+/* Appends a JPEG of this quality (1 to 100), with halved chroma (4:2:0) where there is colour. */
+NACRE_API nacre_status nacre_image_encode_jpeg(nacre_context *context, const nacre_image *image, int quality,
+                                               nacre_buffer *jpeg);
+
 /* ---- resampling ------------------------------------------------------------------------------------------------ */
 
 /* Bilinear, pixel centres at half positions (align_corners = false). `antialias` widens the triangle when shrinking so
@@ -54,15 +58,22 @@ NACRE_API nacre_status nacre_image_write_png(nacre_context *context, const nacre
 NACRE_API nacre_status nacre_image_resize(nacre_context *context, const nacre_image *source, int height, int width,
                                           bool antialias, nacre_image *target);
 
-/* The same on planes of numbers. `source` is u8 or f32; the target is f32 and not rounded. The work area grows to what
- * is needed and is reused; nacre_release(context, work->block) frees it. */
+/* Planes of numbers, u8 or f32, or a window of them: rows and planes may lie further apart than they are long. */
+typedef struct nacre_planes {
+    nacre_dtype dtype;
+    const void *data; /* the window's first element */
+    int planes, height, width;
+    int64_t row_stride, plane_stride; /* in elements; 0: dense */
+} nacre_planes;
+/* The same on such planes. The target [planes, target_height, target_width] is f32, dense and not rounded; pixels
+ * outside the window do not count. The work area grows to what is needed and is reused; nacre_release(context,
+ * work->block) frees it. */
 typedef struct nacre_work {
     void *block;
     size_t capacity;
 } nacre_work;
-NACRE_API nacre_status nacre_resample(nacre_context *context, nacre_work *work, nacre_dtype dtype, const void *source,
-                                      int planes, int height, int width, float *target, int target_height,
-                                      int target_width, bool antialias);
+NACRE_API nacre_status nacre_resample(nacre_context *context, nacre_work *work, const nacre_planes *source,
+                                      float *target, int target_height, int target_width, bool antialias);
 
 #ifdef __cplusplus
 }

@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <jpeglib.h>
@@ -105,7 +106,81 @@ nacre_status nc_decode_jpeg(const nc_picture *picture)
     return status;
 }
 
+/* ---- encoding ---- */
+
+typedef struct jpeg_writer {
+    struct jpeg_compress_struct encoder;
+    struct jpeg_error_mgr errors;
+    jmp_buf escape;
+    char reason[JMSG_LENGTH_MAX];
+    unsigned char *bytes; /* libjpeg's own */
+    unsigned long size;
+} jpeg_writer;
+
+static _Noreturn void on_write_error(j_common_ptr common)
+{
+    jpeg_writer *writer = common->client_data;
+    common->err->format_message(common, writer->reason);
+    longjmp(writer->escape, 1);
+}
+
+static nacre_status encode(nacre_context *context, const nacre_image *image, int quality, jpeg_writer *writer,
+                           uint8_t *row)
+{
+    struct jpeg_compress_struct *encoder = &writer->encoder;
+    if (setjmp(writer->escape)) return nacre_fail(context, NACRE_ERROR_MEMORY, "JPEG: %s", writer->reason);
+    jpeg_create_compress(encoder);
+    encoder->client_data = writer;
+    jpeg_mem_dest(encoder, &writer->bytes, &writer->size);
+    encoder->image_width = (JDIMENSION)image->width;
+    encoder->image_height = (JDIMENSION)image->height;
+    encoder->input_components = image->channels;
+    encoder->in_color_space = image->channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+    jpeg_set_defaults(encoder);
+    jpeg_set_quality(encoder, quality, TRUE);
+    jpeg_start_compress(encoder, TRUE);
+    const size_t width = (size_t)image->width, plane = width * (size_t)image->height;
+    for (size_t y = 0; y < (size_t)image->height; y++) {
+        for (size_t x = 0; x < width; x++)
+            for (size_t c = 0; c < (size_t)image->channels; c++)
+                row[x * (size_t)image->channels + c] = image->pixels[c * plane + y * width + x];
+        jpeg_write_scanlines(encoder, &row, 1);
+    }
+    jpeg_finish_compress(encoder);
+    return NACRE_OK;
+}
+
+nacre_status nacre_image_encode_jpeg(nacre_context *context, const nacre_image *image, int quality,
+                                     nacre_buffer *output)
+{
+    if ((image->channels != 1 && image->channels != 3) || quality < 1 || quality > 100)
+        return nacre_fail(
+            context, NACRE_ERROR_ARGUMENT,
+            "JPEG of %d channels and quality %d; 1 or 3 channels and a quality from 1 to 100 are possible",
+            image->channels, quality);
+    jpeg_writer writer = {.encoder.client_data = &writer};
+    writer.encoder.err = jpeg_std_error(&writer.errors);
+    writer.errors.error_exit = on_write_error;
+    uint8_t *row = nacre_allocate(context, (size_t)image->width * (size_t)image->channels);
+    if (!row) return NACRE_ERROR_MEMORY;
+    nacre_status status = encode(context, image, quality, &writer, row);
+    jpeg_destroy_compress(&writer.encoder);
+    if (status == NACRE_OK) nacre_buffer_put(output, writer.bytes, writer.size);
+    free(writer.bytes);
+    nacre_release(context, row);
+    return status ? status : nacre_check(context);
+}
+
 #else
+
+nacre_status nacre_image_encode_jpeg(nacre_context *context, const nacre_image *image, int quality,
+                                     nacre_buffer *output)
+{
+    (void)image;
+    (void)quality;
+    (void)output;
+    return nacre_fail(context, NACRE_ERROR_UNSUPPORTED, "JPEG asked for, and this build has no libjpeg");
+}
 
 nacre_status nc_decode_jpeg(const nc_picture *picture)
 {

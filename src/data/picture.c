@@ -239,23 +239,39 @@ static void fill_filter(filter *taps, int from, int to, bool antialias)
             sum += weights[k - start];
         }
         for (int k = start; k < end; k++) weights[k - start] = (float)(weights[k - start] / sum);
+        for (int k = end - start; k < taps->limit; k++) weights[k] = 0;
         taps->starts[i] = start;
         taps->counts[i] = end - start;
     }
 }
 
-static void resample_row(const filter *taps, nacre_dtype dtype, const void *source, float *target, int width)
+/* `taps` is a number known where this is inlined, so that the sums are unrolled; weights past the counted ones are 0.
+ */
+static inline void weigh_row(const filter *f, const float *source, float *target, int width, int taps)
 {
     for (int x = 0; x < width; x++) {
-        const float *weights = taps->weights + (size_t)x * (size_t)taps->limit;
-        int start = taps->starts[x], count = taps->counts[x];
+        const float *weights = f->weights + (size_t)x * (size_t)f->limit, *from = source + f->starts[x];
         float sum = 0;
-        if (dtype == NACRE_U8)
-            for (int k = 0; k < count; k++) sum += weights[k] * (float)((const uint8_t *)source)[start + k];
-        else
-            for (int k = 0; k < count; k++) sum += weights[k] * ((const float *)source)[start + k];
+        for (int k = 0; k < taps; k++) sum += weights[k] * from[k];
         target[x] = sum;
     }
+}
+
+/* `line` has room for a source row and the reach of the last taps beyond it. */
+static void resample_row(const filter *taps, nacre_dtype dtype, const void *source, int from, float *line,
+                         float *target, int width)
+{
+    if (dtype == NACRE_U8)
+        for (int x = 0; x < from; x++) line[x] = ((const uint8_t *)source)[x];
+    else
+        memcpy(line, source, (size_t)from * sizeof *line);
+    memset(line + from, 0, (size_t)taps->limit * sizeof *line);
+    if (taps->limit == 3)
+        weigh_row(taps, line, target, width, 3); /* enlarging */
+    else if (taps->limit == 5)
+        weigh_row(taps, line, target, width, 5); /* shrinking to a half or more */
+    else
+        weigh_row(taps, line, target, width, taps->limit);
 }
 
 static void blend_rows(const filter *taps, int y, const float *rows, float *target, int width)
@@ -282,35 +298,40 @@ static size_t filter_size(int from, int to, bool antialias)
     return (size_t)to * (2 * sizeof(int) + sizeof(float) * (size_t)tap_limit(from, to, antialias));
 }
 
-nacre_status nacre_resample(nacre_context *context, nacre_work *work, nacre_dtype dtype, const void *source, int planes,
-                            int height, int width, float *target, int target_height, int target_width, bool antialias)
+nacre_status nacre_resample(nacre_context *context, nacre_work *work, const nacre_planes *source, float *target,
+                            int target_height, int target_width, bool antialias)
 {
-    if (dtype != NACRE_U8 && dtype != NACRE_F32)
+    const int height = source->height, width = source->width;
+    if (source->dtype != NACRE_U8 && source->dtype != NACRE_F32)
         return nacre_fail(context, NACRE_ERROR_DTYPE, "resampling %s; u8 and f32 are possible",
-                          nacre_dtype_name(dtype));
+                          nacre_dtype_name(source->dtype));
     if (height < 1 || width < 1 || target_height < 1 || target_width < 1)
         return nacre_fail(context, NACRE_ERROR_SHAPE, "resampling %d x %d to %d x %d; sizes must be positive", height,
                           width, target_height, target_width);
-    size_t rows_size = (size_t)height * (size_t)target_width * sizeof(float);
-    size_t size =
-        rows_size + filter_size(width, target_width, antialias) + filter_size(height, target_height, antialias);
+    const size_t rows_size = (size_t)height * (size_t)target_width * sizeof(float);
+    const size_t line_size = (size_t)(width + tap_limit(width, target_width, antialias)) * sizeof(float);
+    const size_t size = rows_size + line_size + filter_size(width, target_width, antialias) +
+                        filter_size(height, target_height, antialias);
     if (size > work->capacity) {
         void *block = nacre_resize(context, work->block, size);
         if (!block) return NACRE_ERROR_MEMORY;
         *work = (nacre_work){block, size};
     }
-    float *rows = work->block;
+    float *rows = work->block, *line = rows + (size_t)height * (size_t)target_width;
     filter columns, lines;
-    char *next = place_filter(&columns, (char *)work->block + rows_size, width, target_width, antialias);
+    char *next = place_filter(&columns, (char *)line + line_size, width, target_width, antialias);
     place_filter(&lines, next, height, target_height, antialias);
     fill_filter(&columns, width, target_width, antialias);
     fill_filter(&lines, height, target_height, antialias);
 
-    size_t row_bytes = (size_t)width * nacre_dtype_size(dtype);
-    const char *from = source;
-    for (int plane = 0; plane < planes; plane++) {
-        for (int y = 0; y < height; y++, from += row_bytes)
-            resample_row(&columns, dtype, from, rows + (size_t)y * (size_t)target_width, target_width);
+    const int64_t row_stride = source->row_stride ? source->row_stride : width;
+    const int64_t plane_stride = source->plane_stride ? source->plane_stride : row_stride * height;
+    const int64_t element = (int64_t)nacre_dtype_size(source->dtype);
+    for (int plane = 0; plane < source->planes; plane++) {
+        const char *from = (const char *)source->data + plane * plane_stride * element;
+        for (int y = 0; y < height; y++, from += row_stride * element)
+            resample_row(&columns, source->dtype, from, width, line, rows + (size_t)y * (size_t)target_width,
+                         target_width);
         for (int y = 0; y < target_height; y++, target += target_width)
             blend_rows(&lines, y, rows, target, target_width);
     }
@@ -326,8 +347,12 @@ nacre_status nacre_image_resize(nacre_context *context, const nacre_image *sourc
     nacre_work work = {0};
     float *values = nacre_allocate(context, count * sizeof *values);
     if (!values) return NACRE_ERROR_MEMORY;
-    status = nacre_resample(context, &work, NACRE_U8, source->pixels, source->channels, source->height, source->width,
-                            values, height, width, antialias);
+    const nacre_planes planes = {.dtype = NACRE_U8,
+                                 .data = source->pixels,
+                                 .planes = source->channels,
+                                 .height = source->height,
+                                 .width = source->width};
+    status = nacre_resample(context, &work, &planes, values, height, width, antialias);
     for (size_t i = 0; status == NACRE_OK && i < count; i++) target->pixels[i] = (uint8_t)(values[i] + 0.5f);
     nacre_release(context, work.block);
     nacre_release(context, values);

@@ -193,18 +193,26 @@ static nacre_status set_size(nacre_context *context, const nc_step *step, int cl
     return nc_become_float(context, step, classes, field);
 }
 
-static nacre_status resample_to(const nc_transform_call *call, int64_t height, int64_t width, bool antialias)
+/* The part of an image that is `window` large, from (top, left) on, resized. */
+static nacre_status resample_window(const nc_transform_call *call, int64_t top, int64_t left, size window,
+                                    int64_t height, int64_t width, bool antialias)
 {
-    size from = size_of(call->value->shape);
-    nacre_shape shape = NACRE_SHAPE(from.channels, height, width);
-    const void *source = call->value->data;
-    nacre_dtype dtype = call->value->dtype;
-    if (dtype != NACRE_U8 && !(source = as_floats(call))) return NACRE_ERROR_MEMORY;
-    if (dtype != NACRE_U8) dtype = NACRE_F32;
-    float *result = reserve_result(call, shape);
+    const size from = size_of(call->value->shape);
+    const nacre_shape shape = NACRE_SHAPE(from.channels, height, width);
+    const bool bytes = call->value->dtype == NACRE_U8;
+    const char *data = bytes ? call->value->data : (const void *)as_floats(call);
+    float *result = data ? reserve_result(call, shape) : NULL;
     if (!result) return NACRE_ERROR_MEMORY;
-    nacre_status status = nacre_resample(call->context, call->taps, dtype, source, (int)from.channels, (int)from.height,
-                                         (int)from.width, result, (int)height, (int)width, antialias);
+    const nacre_dtype dtype = bytes ? NACRE_U8 : NACRE_F32;
+    const nacre_planes planes = {.dtype = dtype,
+                                 .data = data + (top * from.width + left) * (int64_t)nacre_dtype_size(dtype),
+                                 .planes = (int)from.channels,
+                                 .height = (int)window.height,
+                                 .width = (int)window.width,
+                                 .row_stride = from.width,
+                                 .plane_stride = from.width * from.height};
+    const nacre_status status =
+        nacre_resample(call->context, call->taps, &planes, result, (int)height, (int)width, antialias);
     if (status == NACRE_OK) exchange(call, NACRE_F32, shape);
     return status;
 }
@@ -214,7 +222,7 @@ static nacre_status apply_resize(const nc_transform_call *call)
     size from = size_of(call->value->shape);
     int height = whole(call->step, 0), width = whole(call->step, 1);
     if (from.height == height && from.width == width) return nc_own_floats(call) ? NACRE_OK : NACRE_ERROR_MEMORY;
-    return resample_to(call, height, width, whole(call->step, 2));
+    return resample_window(call, 0, 0, from, height, width, whole(call->step, 2));
 }
 
 /* The window [top, top + height) x [left, left + width), zero where it leaves the image. */
@@ -277,25 +285,32 @@ static nacre_status apply_crop(const nc_transform_call *call)
     return cut(call, top, left, height, width);
 }
 
-/* A window of a random share of the area and an aspect ratio between 3:4 and 4:3, resized (Szegedy et al. 2014). */
+/* A window of a random share of the area and an aspect ratio between 3:4 and 4:3; the middle square where ten draws do
+ * not fit (Szegedy et al. 2014, as torchvision draws it). */
+static size draw_window(nacre_random *random, size from, float least_area)
+{
+    const float limit = logf(4.0f / 3), whole_area = (float)from.height * (float)from.width;
+    for (int i = 0; i < 10; i++) {
+        const float area = whole_area * nacre_random_uniform(random, least_area, 1);
+        const float ratio = expf(nacre_random_uniform(random, -limit, limit));
+        const int64_t height = lrintf(sqrtf(area / ratio)), width = lrintf(sqrtf(area * ratio));
+        if (height >= 1 && height <= from.height && width >= 1 && width <= from.width)
+            return (size){from.channels, height, width};
+    }
+    const int64_t side = from.height < from.width ? from.height : from.width;
+    return (size){from.channels, side, side};
+}
+
 static nacre_status apply_random_resized_crop(const nc_transform_call *call)
 {
     enum { LEAST_AREA = 2 };
-    int height = whole(call->step, HEIGHT), width = whole(call->step, WIDTH);
-    size from = size_of(call->value->shape);
-    if (call->random) {
-        float area = nacre_random_uniform(call->random, (float)nc_argument_value(call->step, LEAST_AREA), 1);
-        float ratio = nacre_random_uniform(call->random, 0.75f, 4.0f / 3);
-        int64_t h = (int64_t)((float)from.height * sqrtf(area / ratio) + 0.5f);
-        int64_t w = (int64_t)((float)from.width * sqrtf(area * ratio) + 0.5f);
-        h = h < 1 ? 1 : h > from.height ? from.height : h;
-        w = w < 1 ? 1 : w > from.width ? from.width : w;
-        int64_t top = nacre_random_below(call->random, (uint32_t)(from.height - h + 1));
-        int64_t left = nacre_random_below(call->random, (uint32_t)(from.width - w + 1));
-        nacre_status status = cut(call, top, left, h, w);
-        if (status != NACRE_OK) return status;
-    }
-    return resample_to(call, height, width, true);
+    const int height = whole(call->step, HEIGHT), width = whole(call->step, WIDTH);
+    const size from = size_of(call->value->shape);
+    if (!call->random) return resample_window(call, 0, 0, from, height, width, true);
+    const size window = draw_window(call->random, from, (float)nc_argument_value(call->step, LEAST_AREA));
+    const int64_t top = nacre_random_below(call->random, (uint32_t)(from.height - window.height + 1));
+    const int64_t left = nacre_random_below(call->random, (uint32_t)(from.width - window.width + 1));
+    return resample_window(call, top, left, window, height, width, true);
 }
 
 static bool happens(const nc_transform_call *call)

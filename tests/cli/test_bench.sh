@@ -54,6 +54,7 @@ vgg16_infer_b1 138357544 30.9
 bert_infer 108891648 178.7
 gpt2_generate 124439808 37.3773
 adamw_step 25557032
+sgd_step 25557032
 EOF
 
 # A profile: the table, and a time line as JSON that says what ran.

@@ -148,8 +148,8 @@ static void resampling(void)
         int height = SIZES[i][0], width = SIZES[i][1];
         snprintf(name, sizeof name, "resized_%dx%d", height, width);
         const nacre_array *result = nacre_npz_find(expected, name);
-        nacre_status status =
-            nacre_resample(ctx, &work, NACRE_F32, source->data, 1, 9, 14, target, height, width, true);
+        nacre_status status = nacre_resample(ctx, &work, &(nacre_planes){NACRE_F32, source->data, 1, 9, 14, 0, 0},
+                                             target, height, width, true);
         NC_CHECK_INT(status, NACRE_OK);
         for (int j = 0; j < height * width; j++) NC_CHECK_NEAR(target[j], ((const float *)result->data)[j], 2e-6);
     }
@@ -161,7 +161,8 @@ static void resampling_two_neighbours(void)
 {
     float source[5] = {0, 10, 20, 50, 90}, target[2];
     nacre_work work = {0};
-    NC_CHECK_INT(nacre_resample(ctx, &work, NACRE_F32, source, 1, 1, 5, target, 1, 2, false), NACRE_OK);
+    NC_CHECK_INT(nacre_resample(ctx, &work, &(nacre_planes){NACRE_F32, source, 1, 1, 5, 0, 0}, target, 1, 2, false),
+                 NACRE_OK);
     NC_CHECK_NEAR(target[0], 7.5, 1e-5);  /* centre 1.25: 3/4 between pixels 0 and 1 */
     NC_CHECK_NEAR(target[1], 60.0, 1e-4); /* centre 3.75: 1/4 between pixels 3 and 4 */
     nacre_image image = {0}, small = {0};
@@ -212,6 +213,53 @@ static void out_of_memory(void)
     nc_fail_each_allocation(read_and_write, NULL);
 }
 
+/* A window gives what its pixels alone give. */
+static void windows_are_cut_out(void)
+{
+    enum { PLANES = 2, HEIGHT = 9, WIDTH = 11, TOP = 2, LEFT = 3, ROWS = 5, COLUMNS = 6, SIDE = 8 };
+    uint8_t whole[PLANES * HEIGHT * WIDTH], part[PLANES * ROWS * COLUMNS];
+    float from_whole[PLANES * SIDE * SIDE], from_part[PLANES * SIDE * SIDE];
+    for (int i = 0; i < PLANES * HEIGHT * WIDTH; i++) whole[i] = (uint8_t)(i * 37);
+    for (int p = 0; p < PLANES; p++)
+        for (int y = 0; y < ROWS; y++)
+            memcpy(part + (p * ROWS + y) * COLUMNS, whole + (p * HEIGHT + TOP + y) * WIDTH + LEFT, COLUMNS);
+    nacre_work work = {0};
+    const nacre_planes window = {NACRE_U8, whole + TOP * WIDTH + LEFT, PLANES, ROWS, COLUMNS, WIDTH, HEIGHT * WIDTH};
+    const nacre_planes alone = {NACRE_U8, part, PLANES, ROWS, COLUMNS, 0, 0};
+    for (int side = 2; side <= SIDE; side += 3) { /* to a third, to about the same, enlarged */
+        NC_CHECK_INT(nacre_resample(ctx, &work, &window, from_whole, side, side, true), NACRE_OK);
+        NC_CHECK_INT(nacre_resample(ctx, &work, &alone, from_part, side, side, true), NACRE_OK);
+        NC_CHECK(!memcmp(from_whole, from_part, sizeof(float) * PLANES * (size_t)(side * side)));
+    }
+    nacre_release(ctx, work.block);
+}
+
+static void jpeg_comes_back(void)
+{
+    nacre_image image = {0}, back = {0};
+    nacre_buffer jpeg = nacre_buffer_create(ctx);
+    for (int channels = 1; channels <= 3; channels += 2) {
+        nacre_image_reserve(ctx, &image, channels, 21, 34);
+        for (int i = 0; i < channels * 21 * 34; i++) image.pixels[i] = (uint8_t)(60 + i / (21 * 34) * 50 + i % 34);
+        nacre_buffer_clear(&jpeg);
+        NC_CHECK_INT(nacre_image_encode_jpeg(ctx, &image, 95, &jpeg), NACRE_OK);
+        NC_CHECK_INT(nacre_image_decode(ctx, "a.jpg", jpeg.data, jpeg.size, 0, &back), NACRE_OK);
+        NC_CHECK(back.channels == channels && back.height == 21 && back.width == 34);
+        int furthest = 0;
+        for (int i = 0; i < channels * 21 * 34; i++) {
+            const int off = abs(image.pixels[i] - back.pixels[i]);
+            if (off > furthest) furthest = off;
+        }
+        if (furthest > 6) NC_COMPLAIN("a pixel is off by %d", furthest);
+    }
+    NC_CHECK_OK(ctx);
+    nacre_image_encode_jpeg(ctx, &image, 0, &jpeg);
+    NC_CHECK_FAILED(ctx, NACRE_ERROR_ARGUMENT, "quality 0");
+    nacre_buffer_destroy(&jpeg);
+    nacre_image_release(ctx, &image);
+    nacre_image_release(ctx, &back);
+}
+
 int main(void)
 {
     ctx = nacre_context_create(&(nacre_context_options){.threads = 1});
@@ -229,6 +277,8 @@ int main(void)
     NC_RUN(resampling_two_neighbours);
     NC_RUN(written_and_read_back);
     NC_RUN(out_of_memory);
+    NC_RUN(windows_are_cut_out);
+    NC_RUN(jpeg_comes_back);
     nacre_npz_close(expected);
     nacre_context_destroy(ctx);
     return nc_report();
