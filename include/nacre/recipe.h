@@ -54,7 +54,8 @@ typedef struct nacre_recipe {
         const char *layout, *target, *group;
         double validation, test;
         bool ordered, regression, keep_missing, codes, shuffle, drop_last;
-        int64_t limit, channels, count, seed, workers, prefetch;
+        int64_t limit, channels, count, seed, prefetch;
+        int64_t workers; /* -1: auto */
     } data;
     struct {
         int64_t folds;
@@ -89,6 +90,9 @@ typedef struct nacre_recipe {
         int64_t every;
     } averaging;
     struct {
+        int64_t reference_batch;
+        double memory;            /* GiB; 0: half of the machine's */
+        const char *rate_scaling; /* "none", "linear", "sqrt" */
         int64_t epochs, batch_size, accumulate, seed, threads, checkpoint_every;
         double clip_norm, clip_value, gradient_noise, max_norm, label_smoothing, mixup, cutmix;
         bool recompute;

@@ -368,6 +368,7 @@ typedef struct nacre_fit_options {
     nacre_lock *lock; /* of the folder, where the caller holds it already; NULL: nacre_fit takes it */
     int64_t checkpoint_every;
     bool resume;
+    const char *notes; /* into log.jsonl before the first epoch, each line the text of an event "note"; NULL: none */
     const nacre_text_pair *metadata;
     int metadata_count;
 
@@ -497,12 +498,20 @@ NACRE_API void nacre_experiment_close(nacre_experiment *experiment);
 NACRE_API nacre_dataset *nacre_experiment_part(nacre_context *context, const nacre_recipe *recipe,
                                                const char *data_folder, nacre_part part);
 
+/* Finds what the recipe leaves to measuring - training.batch_size: auto, data.workers: auto - and sets it in the
+ * recipe, so that experiments opened afterwards, saved models and resumed runs have numbers. All is planned and tried
+ * in a context of its own: nothing is written. A run that is resumed takes the numbers of its checkpoint instead.
+ * `words` (NULL: not wanted) gets a line for each: what was chosen and why, also for training.rate_scaling. */
+NACRE_API nacre_status nacre_recipe_settle(nacre_context *context, nacre_recipe *recipe, const char *data_folder,
+                                           const char *output, bool resume, nacre_buffer *words);
+
 /* What the recipe says about fitting, for those who call nacre_fit themselves: shorter, without a folder, ... It
  * borrows from the experiment. */
 NACRE_API nacre_fit_options nacre_experiment_fit(const nacre_experiment *experiment);
 
 typedef struct nacre_experiment_options {
     bool resume;
+    const char *notes;               /* as in nacre_fit_options */
     const nacre_callback *callbacks; /* as in nacre_fit_options, after those of the recipe */
     int callback_count;
     bool (*listen)(void *user, const nacre_fit_event *event); /* as in nacre_fit_options */

@@ -60,7 +60,7 @@ static int evaluate(nc_call *call, nacre_network *network, const nacre_recipe *r
                                                  .user = network,
                                                  .dataset = dataset,
                                                  .transforms = nacre_network_transforms(network),
-                                                 .workers = (int)recipe->data.workers,
+                                                 .workers = recipe->data.workers < 0 ? 1 : (int)recipe->data.workers,
                                                  .precision = nc_precision(call),
                                                  .loss = recipe->training.loss,
                                                  .metrics = recipe->training.metrics},

@@ -53,6 +53,7 @@ static cJSON *to_json(const nacre_experiment *experiment, const nacre_experiment
     cJSON_AddNumberToObject(object, "test_samples", (double)result->test.samples);
     cJSON_AddNumberToObject(object, "seed", (double)experiment->recipe->training.seed);
     cJSON_AddNumberToObject(object, "seconds", result->fit.seconds);
+    cJSON_AddNumberToObject(object, "wait_seconds", result->fit.wait_seconds);
     cJSON_AddNumberToObject(object, "parameters", (double)experiment->parameters);
     cJSON_AddNumberToObject(object, "epochs", (double)result->fit.epochs);
     cJSON_AddNumberToObject(object, "best_epoch", (double)result->fit.best_epoch);
@@ -66,7 +67,37 @@ static cJSON *to_json(const nacre_experiment *experiment, const nacre_experiment
 
 /* ---- one run ---- */
 
-static int train_once(nc_call *call, nacre_experiment *experiment)
+/* Where a thread that computes has waited for those that load. */
+static void advise(const nacre_experiment *experiment, const nacre_fit_result *fit, bool settled)
+{
+    int64_t workers = experiment->recipe->data.workers;
+    double share = fit->seconds > 0 ? fit->wait_seconds / fit->seconds : 0;
+    if (share < 0.05 || settled) return;
+    fprintf(stderr, "%.0f %% of the time went into waiting for data, with data.workers %lld: ", 100 * share,
+            (long long)workers);
+    if (workers < nacre_machine_info()->cores)
+        fprintf(stderr, "try data.workers=auto, which measures how many are best\n");
+    else
+        fprintf(stderr,
+                "all %d cores load already; resize pictures once before, or use fewer steps in "
+                "data.transforms\n",
+                nacre_machine_info()->cores);
+}
+
+/* What crossed between program and device, all of the process. */
+static cJSON *transfers_json(nc_call *call)
+{
+    nacre_transfers all = nacre_transfer_statistics(call->context);
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddNumberToObject(object, "runs", (double)all.runs);
+    cJSON_AddNumberToObject(object, "borrowed_bytes", (double)all.borrowed_bytes);
+    cJSON_AddNumberToObject(object, "in_bytes", (double)all.in_bytes);
+    cJSON_AddNumberToObject(object, "out_bytes", (double)all.out_bytes);
+    cJSON_AddNumberToObject(object, "out_calls", (double)all.out_calls);
+    return object;
+}
+
+static int train_once(nc_call *call, nacre_experiment *experiment, const char *notes)
 {
     nacre_context *context = call->context;
     nacre_experiment_result result = {0};
@@ -74,7 +105,7 @@ static int train_once(nc_call *call, nacre_experiment *experiment)
     if (!nc_flag(call, "quiet")) introduce(experiment);
     nc_watch_begin(&watch, call, NULL, 0);
     nacre_experiment_options options = {
-        .resume = nc_flag(call, "resume"), .listen = nc_watch_fit, .listen_user = &watch};
+        .resume = nc_flag(call, "resume"), .notes = notes, .listen = nc_watch_fit, .listen_user = &watch};
     nacre_profile *profile = nc_flag(call, "profile") ? nacre_profile_create(context) : NULL;
     nacre_profile_start(profile);
     nacre_status status = nacre_experiment_run(context, experiment, &options, &result);
@@ -82,10 +113,13 @@ static int train_once(nc_call *call, nacre_experiment *experiment)
     nc_watch_end(&watch);
     int code = status || result.fit.cancelled ? NC_EXIT_FAILED : NC_EXIT_DONE;
     if (status == NACRE_OK && nc_flag(call, "json")) {
-        if (nc_print_json(call, to_json(experiment, &result))) code = NC_EXIT_FAILED;
+        cJSON *object = to_json(experiment, &result);
+        cJSON_AddItemToObject(object, "transfers", transfers_json(call));
+        if (nc_print_json(call, object)) code = NC_EXIT_FAILED;
     } else if (status == NACRE_OK) {
         conclude(experiment, &result);
     }
+    if (status == NACRE_OK && !nc_flag(call, "quiet")) advise(experiment, &result.fit, notes != NULL);
     if (code == NC_EXIT_DONE && result.missed && nc_flag(call, "require-target")) code = NC_EXIT_FAILED;
     if (profile && status == NACRE_OK && nc_print_profile(call, profile, experiment->folder, "trace.json"))
         code = NC_EXIT_FAILED;
@@ -174,6 +208,26 @@ static int cross_validate(nc_call *call, const nacre_recipe *recipe)
 
 /* ---- the command ---- */
 
+/* With what the recipe leaves to measuring found first. */
+static int train_or_rehearse(nc_call *call, nacre_recipe *recipe)
+{
+    nacre_buffer words = nacre_buffer_create(call->context);
+    nacre_experiment experiment;
+    int code = NC_EXIT_FAILED;
+    if (nacre_recipe_settle(call->context, recipe, nc_data_folder(call), nc_text(call, "output"),
+                            nc_flag(call, "resume"), &words) == NACRE_OK &&
+        nacre_experiment_open(call->context, recipe, nc_data_folder(call), nc_text(call, "output"), &experiment) ==
+            NACRE_OK) {
+        if (words.size > 0 && !nc_flag(call, "quiet")) fputs(words.data, stderr);
+        code = nc_flag(call, "dry-run")       ? (int)nc_dry_run(call, &experiment)
+               : nc_is_given(call, "overfit") ? (int)nc_overfit(call, &experiment, nc_integer(call, "overfit"))
+                                              : train_once(call, &experiment, words.size > 0 ? words.data : NULL);
+        nacre_experiment_close(&experiment);
+    }
+    nacre_buffer_destroy(&words);
+    return code;
+}
+
 static int run(nc_call *call)
 {
     char folds[64] = "";
@@ -184,17 +238,11 @@ static int run(nc_call *call)
         more[0] = folds;
     }
     nacre_recipe *recipe = nc_open_recipe(call, call->arguments[0], more, &code);
-    nacre_experiment experiment;
-    if (recipe && recipe->validation.folds > 0) {
+    if (recipe && recipe->validation.folds > 0)
         code = nc_flag(call, "profile") ? (int)nc_usage_error(call, "--profile is of one run, not of folds")
                                         : cross_validate(call, recipe);
-    } else if (recipe && nacre_experiment_open(call->context, recipe, nc_data_folder(call), nc_text(call, "output"),
-                                               &experiment) == NACRE_OK) {
-        code = nc_flag(call, "dry-run")       ? (int)nc_dry_run(call, &experiment)
-               : nc_is_given(call, "overfit") ? (int)nc_overfit(call, &experiment, nc_integer(call, "overfit"))
-                                              : train_once(call, &experiment);
-        nacre_experiment_close(&experiment);
-    }
+    else if (recipe)
+        code = train_or_rehearse(call, recipe);
     nacre_recipe_destroy(recipe);
     return code;
 }

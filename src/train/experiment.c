@@ -193,7 +193,7 @@ nacre_fit_options nacre_experiment_fit(const nacre_experiment *experiment)
                                .train = experiment->train,
                                .validation = experiment->validation,
                                .transforms = network->transforms,
-                               .workers = (int)recipe->data.workers,
+                               .workers = nc_recipe_workers(recipe),
                                .prefetch = (int)recipe->data.prefetch,
                                .no_shuffle = !recipe->data.shuffle,
                                .drop_last = recipe->data.drop_last,
@@ -201,7 +201,7 @@ nacre_fit_options nacre_experiment_fit(const nacre_experiment *experiment)
                                .schedule = nc_experiment_schedule(experiment),
                                .averaging = nc_experiment_averaging(recipe),
                                .epochs = recipe->training.epochs,
-                               .batch_size = recipe->training.batch_size,
+                               .batch_size = nc_recipe_batch(recipe),
                                .accumulate = recipe->training.accumulate,
                                .precision = (nacre_dtype)nacre_dtype_from_name(recipe->training.precision),
                                .scaler = {.initial = recipe->training.scaler.initial,
@@ -270,8 +270,8 @@ static nacre_status test_best(nacre_context *context, nacre_experiment *experime
                                   .user = network,
                                   .dataset = experiment->test,
                                   .transforms = network->transforms,
-                                  .batch_size = recipe->training.batch_size,
-                                  .workers = (int)recipe->data.workers,
+                                  .batch_size = nc_recipe_batch(recipe),
+                                  .workers = nc_recipe_workers(recipe),
                                   .precision = (nacre_dtype)nacre_dtype_from_name(recipe->training.precision),
                                   .loss = recipe->training.loss,
                                   .metrics = recipe->training.metrics,
@@ -367,6 +367,7 @@ nacre_status nacre_experiment_run(nacre_context *context, nacre_experiment *expe
     nacre_experiment_options chosen = options ? *options : (nacre_experiment_options){0};
     nacre_fit_options fit = nacre_experiment_fit(experiment);
     fit.resume = chosen.resume;
+    fit.notes = chosen.notes;
     fit.listen = chosen.listen;
     fit.listen_user = chosen.listen_user;
     *result = (nacre_experiment_result){0};

@@ -10,6 +10,13 @@
 nacre_optimizer nc_experiment_optimizer(const nacre_recipe *recipe);
 nacre_schedule nc_experiment_schedule(const nacre_experiment *experiment);
 nacre_averaging nc_experiment_averaging(const nacre_recipe *recipe);
+/* What training.rate_scaling multiplies the learning rate by. */
+double nc_rate_factor(const nacre_recipe *recipe);
+
+/* What stands in for auto until nacre_recipe_settle has found it. */
+enum { NC_UNSETTLED_BATCH = 64 };
+int64_t nc_recipe_batch(const nacre_recipe *recipe);
+int nc_recipe_workers(const nacre_recipe *recipe);
 #include <nacre/train.h>
 
 /* How many predictions and how many mistakes a report shows. */

@@ -41,11 +41,21 @@ nacre_optimizer nc_experiment_optimizer(const nacre_recipe *recipe)
     return optimizer;
 }
 
+int64_t nc_recipe_batch(const nacre_recipe *recipe)
+{
+    return recipe->training.batch_size > 0 ? recipe->training.batch_size : NC_UNSETTLED_BATCH;
+}
+
+int nc_recipe_workers(const nacre_recipe *recipe)
+{
+    return recipe->data.workers >= 0 ? (int)recipe->data.workers : 1;
+}
+
 static int64_t steps_per_epoch(const nacre_experiment *experiment)
 {
     const nacre_recipe *recipe = experiment->recipe;
     return nacre_fit_steps(&(nacre_fit_options){.train = experiment->train,
-                                                .batch_size = recipe->training.batch_size,
+                                                .batch_size = nc_recipe_batch(recipe),
                                                 .accumulate = recipe->training.accumulate,
                                                 .drop_last = recipe->data.drop_last});
 }
@@ -53,6 +63,27 @@ static int64_t steps_per_epoch(const nacre_experiment *experiment)
 static bool is(const char *word, const char *other)
 {
     return strcmp(word, other) == 0;
+}
+
+double nc_rate_factor(const nacre_recipe *recipe)
+{
+    int64_t size = nc_recipe_batch(recipe);
+    int64_t update = recipe->training.accumulate > size ? recipe->training.accumulate : size;
+    double growth = (double)update / (double)recipe->training.reference_batch;
+    return is(recipe->training.rate_scaling, "linear") ? growth
+           : is(recipe->training.rate_scaling, "sqrt") ? sqrt(growth)
+                                                       : 1;
+}
+
+/* Of a rate that has grown with the batch (Goyal et al. 2017), unless the schedule begins low by itself. */
+static int64_t scaled_warmup(const nacre_recipe *recipe, int64_t epoch)
+{
+    enum { EPOCHS = 5, SHARE = 5 };
+    bool rises = is(recipe->schedule.name, "one_cycle") || is(recipe->schedule.name, "cyclic") ||
+                 is(recipe->schedule.name, "noam");
+    int64_t most = recipe->training.epochs * epoch / SHARE;
+    if (rises || nc_rate_factor(recipe) <= 1) return 0;
+    return EPOCHS * epoch < most ? EPOCHS * epoch : most;
 }
 
 nacre_schedule nc_experiment_schedule(const nacre_experiment *experiment)
@@ -63,7 +94,8 @@ nacre_schedule nc_experiment_schedule(const nacre_experiment *experiment)
     int64_t epoch = steps_per_epoch(experiment), unit = updates ? 1 : epoch, warmup = recipe->schedule.warmup_steps;
     const nacre_optimizer optimizer = nc_experiment_optimizer(recipe);
     if (warmup == 0) warmup = (int64_t)(recipe->schedule.warmup_epochs * (double)epoch);
-    nacre_schedule schedule = {.base = recipe->optimizer.learning_rate,
+    if (warmup == 0) warmup = scaled_warmup(recipe, epoch);
+    nacre_schedule schedule = {.base = recipe->optimizer.learning_rate * nc_rate_factor(recipe),
                                .warmup_steps = warmup,
                                .warmup_constant = is(recipe->schedule.warmup, "constant"),
                                .warmup_factor = recipe->schedule.warmup_factor,

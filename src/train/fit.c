@@ -549,6 +549,19 @@ static nacre_status find_start(fitting *fit, bool *resumed)
     return nc_checkpoint_remove(options);
 }
 
+/* A record for each line. */
+static void log_notes(fitting *fit)
+{
+    char line[512];
+    const char *at = fit->options.notes;
+    while (fit->log && at && *at) {
+        size_t length = strcspn(at, "\n");
+        snprintf(line, sizeof line, "%.*s", (int)length, at);
+        nacre_run_log_append(fit->log, "note", 0, &(nacre_log_field){.key = "text", .text = line}, 1);
+        at += length + (at[length] == '\n');
+    }
+}
+
 static nacre_status open_folder(fitting *fit)
 {
     const char *folder = fit->options.folder;
@@ -562,6 +575,7 @@ static nacre_status open_folder(fitting *fit)
     char *path = nacre_path_join(fit->context, folder, "log.jsonl");
     if (path) fit->log = nacre_run_log_open(fit->context, path, fit->resumed ? fit->state.step : -1);
     nacre_release(fit->context, path);
+    if (!fit->resumed) log_notes(fit);
     return nacre_check(fit->context);
 }
 

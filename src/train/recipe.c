@@ -616,7 +616,7 @@ static nacre_status check(const nacre_recipe *recipe)
                                  recipe->model.text ? "text" : "file", recipe->model.text ? "text" : "file");
     if (recipe->optimizer.nesterov && recipe->optimizer.momentum == 0)
         return nacre_recipe_fail(recipe, "optimizer.nesterov", NACRE_ERROR_FORMAT, "needs optimizer.momentum");
-    if (recipe->training.accumulate % recipe->training.batch_size != 0)
+    if (recipe->training.batch_size > 0 && recipe->training.accumulate % recipe->training.batch_size != 0)
         return nacre_recipe_fail(recipe, "training.accumulate", NACRE_ERROR_FORMAT,
                                  "must be a multiple of training.batch_size, which is %lld",
                                  (long long)recipe->training.batch_size);

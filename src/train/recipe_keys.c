@@ -53,8 +53,9 @@ const nc_recipe_key nc_recipe_keys[] = {
     {"data.shuffle", NC_KEY_BOOL, AT(data.shuffle), "true", .doc = "A fresh order of the training samples each epoch"},
     {"data.drop_last", NC_KEY_BOOL, AT(data.drop_last), "false",
      .doc = "Leave out a last training batch that is not full"},
-    {"data.workers", NC_KEY_WHOLE, AT(data.workers), "1", RANGE(0, 256),
-     .doc = "Threads that prepare batches; 0: the training thread does it. The result does not depend on it"},
+    {"data.workers", NC_KEY_WHOLE, AT(data.workers), "1", RANGE(0, 256), .automatic = true,
+     .doc = "Threads that prepare batches; 0: the training thread does it; auto: as many as make a few timed steps "
+            "fastest, with data.prefetch. The result does not depend on it"},
     {"data.prefetch", NC_KEY_WHOLE, AT(data.prefetch), "0", RANGE(0, 1024),
      .doc = "Batches prepared ahead; 0: two per worker"},
 
@@ -187,7 +188,19 @@ const nc_recipe_key nc_recipe_keys[] = {
 
     {"training.epochs", NC_KEY_WHOLE, AT(training.epochs), "10", AT_LEAST(1),
      .doc = "Passes over the training samples"},
-    {"training.batch_size", NC_KEY_WHOLE, AT(training.batch_size), "64", RANGE(1, 1 << 24), .doc = "Samples per batch"},
+    {"training.batch_size", NC_KEY_WHOLE, AT(training.batch_size), "64", RANGE(1, 1 << 24), .automatic = true,
+     .doc =
+         "Samples per batch; auto: the smallest power of two that trains nearly as many samples a second as any that "
+         "fits training.memory, planned and timed before the run"},
+    {"training.memory", NC_KEY_NUMBER, AT(training.memory), "0", AT_LEAST(0),
+     .doc = "GiB that a run with batch_size auto may take; 0: half of the machine's"},
+    {"training.rate_scaling", NC_KEY_CHOICE, AT(training.rate_scaling), "none", .choices = "none|linear|sqrt",
+     .doc =
+         "The learning rate is meant for training.reference_batch and grows with the samples per update: in "
+         "proportion (usual for sgd) or with the square root (adam and its kin). A schedule without warm-up of its own "
+         "gets one when the rate grows: five epochs, at most a fifth of the run"},
+    {"training.reference_batch", NC_KEY_WHOLE, AT(training.reference_batch), "64", AT_LEAST(1),
+     .doc = "Samples per update that the learning rate is meant for, with training.rate_scaling"},
     {"training.accumulate", NC_KEY_WHOLE, AT(training.accumulate), "0", AT_LEAST(0),
      .doc = "Samples per update, a multiple of the batch size: gradients add up until so many are reached; 0: every "
             "batch"},

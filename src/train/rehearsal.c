@@ -274,6 +274,9 @@ nacre_status nacre_fit_overfit(nacre_context *context, const nacre_fit_options *
     if (samples < 1)
         return nacre_fail(context, NACRE_ERROR_ARGUMENT, "overfitting needs at least one sample, not %lld",
                           (long long)samples);
+    if (all.schedule.base <= 0)
+        return nacre_fail(context, NACRE_ERROR_ARGUMENT,
+                          "overfitting needs a learning rate; optimizer.learning_rate is auto");
     nacre_dataset *few = nacre_dataset_subset(all.train, result->samples, all.seed);
     if (!few) return nacre_check(context);
     bool guessing = classes > 1 && (!all.loss || !strcmp(all.loss, "cross_entropy"));
