@@ -5,11 +5,13 @@
  *
  *     for each block of columns            its slice of b, packed, stays in the second-level cache
  *         for each slice of k
- *             for each panel of rows       its slice of a stays in the first-level cache
- *                 for each panel of columns: one register tile
+ *             for each group of row panels its slice of a is packed together
+ *                 for each panel of rows       this part of a stays in the first-level cache
+ *                     for each panel of columns: one register tile
  *
  * Packed panels are [k][NC_TILE_COLUMNS] of b and [k][A_STEP] of a. An operand is read where it lies instead when
- * the tile can take it in that order and too few tiles would share the copy.
+ * the tile can take it in that order and too few tiles would share the copy. Packing goes along the rows of a matrix as
+ * they lie in memory, over several panels at once: a step from row to row is often a new page.
  */
 
 enum {
@@ -22,9 +24,13 @@ enum {
     DEPTH = 24 * 1024 / (NC_TILE_ROWS * sizeof(REAL)),           /* a panel of a takes most of a 32 KB cache */
     BLOCK = 512 * 1024 / (DEPTH * sizeof(REAL)) / PANEL * PANEL, /* a block of b half of a 1 MB cache */
 #endif
-    REUSE_A = 3,    /* tiles that must share a packed panel of a */
-    REUSE_B = 3,    /* and of b */
-    SMALL = 1 << 16 /* multiply-adds that are not worth waking a thread */
+    GROUP_PANELS = 8,          /* row panels packed together */
+    FAR = 4096 / sizeof(REAL), /* rows so far apart, or a multiple, fall into one set of the first-level cache */
+    AHEAD = 12,                /* steps */
+    REUSE_A = 3,               /* tiles that must share a packed panel of a */
+    REUSE_B = 3,               /* and of b */
+    ROWS = 8 * NC_TILE_ROWS,   /* of a task that packs columns of its own */
+    SMALL = 1 << 16            /* multiply-adds that are not worth waking a thread */
 };
 
 struct job {
@@ -43,17 +49,14 @@ static void pack_strided(const REAL *source, int64_t step, int64_t line, int64_t
         for (int64_t j = 0; j < width; j++) packed[k * width + j] = j < lines ? source[k * step + j * line] : 0;
 }
 
-/* The same for line == 1. */
-static void pack_lines_contiguous(const REAL *source, int64_t step, int64_t steps, int64_t lines, int64_t width,
-                                  REAL *packed)
+/* The same for line == 1, one step. Rows are too short and too far apart for the processor to fetch them in time by
+ * itself, so some steps ahead it is told to. */
+static inline void pack_step(const REAL *source, int64_t step, int64_t lines, int64_t width, REAL *packed)
 {
     for (int64_t j = 0; j < width; j += LANES) {
         const int64_t left = lines - j;
-        if (left >= LANES)
-            for (int64_t k = 0; k < steps; k++) STORE(packed + k * width + j, LOAD(source + k * step + j));
-        else
-            for (int64_t k = 0; k < steps; k++)
-                STORE(packed + k * width + j, LOAD_SOME(source + k * step + j, left < 0 ? 0 : left));
+        __builtin_prefetch((const char *)(source + j) + AHEAD * step * (int64_t)sizeof(REAL));
+        STORE(packed + j, left >= LANES ? LOAD(source + j) : LOAD_SOME(source + j, left < 0 ? 0 : left));
     }
 }
 
@@ -76,12 +79,11 @@ static void pack_steps_contiguous(const REAL *source, int64_t line, int64_t step
     }
 }
 
+/* One panel, where line != 1. */
 static void pack(const REAL *source, int64_t step, int64_t line, int64_t steps, int64_t lines, int64_t width,
                  REAL *packed)
 {
-    if (line == 1)
-        pack_lines_contiguous(source, step, steps, lines, width, packed);
-    else if (step == 1)
+    if (step == 1)
         pack_steps_contiguous(source, line, steps, lines, width, packed);
     else
         pack_strided(source, step, line, steps, lines, width, packed);
@@ -103,9 +105,9 @@ struct block { /* rows x columns of one batch item, k in [begin, begin + steps) 
 static bool packs_a(const struct block *block)
 {
     const nc_matmul *problem = block->problem;
-    if (problem->a_column == 1 || problem->a_row == 1)
-        return block->columns.end - block->columns.begin > REUSE_A * PANEL && problem->a_column != 1;
-    return true;
+    const int64_t columns = block->columns.end - block->columns.begin;
+    if (problem->a_column == 1) return problem->a_row % FAR == 0 && columns > PANEL;
+    return problem->a_row != 1 || columns > REUSE_A * PANEL;
 }
 
 /* A panel that is not whole is always packed: reading it in place could touch memory beyond the matrix. */
@@ -118,17 +120,55 @@ static bool packs_b(const struct block *block, int64_t column)
 static void pack_columns(const struct block *block)
 {
     const nc_matmul *problem = block->problem;
-    REAL *packed = block->packed_b;
-    for (int64_t j = block->columns.begin; j < block->columns.end; j += PANEL, packed += block->steps * PANEL) {
-        if (!packs_b(block, j)) continue;
-        const int64_t left = block->columns.end - j;
-        pack(block->b + block->k * problem->b_row + j * problem->b_column, problem->b_row, problem->b_column,
-             block->steps, left < PANEL ? left : PANEL, PANEL, packed);
+    const REAL *b = block->b + block->k * problem->b_row;
+    const int64_t end = block->columns.end, panel_size = block->steps * PANEL;
+    if (problem->b_column == 1) {
+        int64_t first = block->columns.begin; /* if not all panels are packed, it is the last one */
+        while (first < end && !packs_b(block, first)) first += PANEL;
+        REAL *packed = block->packed_b + (first - block->columns.begin) / PANEL * panel_size;
+        for (int64_t k = 0; k < block->steps; k++)
+            for (int64_t j = first; j < end; j += PANEL)
+                pack_step(b + k * problem->b_row + j, problem->b_row, end - j, PANEL,
+                          packed + (j - first) / PANEL * panel_size + k * PANEL);
+        return;
+    }
+    for (int64_t j = block->columns.begin; j < end; j += PANEL)
+        pack(b + j * problem->b_column, problem->b_row, problem->b_column, block->steps,
+             end - j < PANEL ? end - j : PANEL, PANEL,
+             block->packed_b + (j - block->columns.begin) / PANEL * panel_size);
+}
+
+static nc_range row_panel(const struct block *block, int64_t index)
+{
+    const int64_t rows = block->rows.end - block->rows.begin;
+    nc_range panel = nc_share(rows, 1, nc_ceil_div(rows, NC_TILE_ROWS), index);
+    return (nc_range){panel.begin + block->rows.begin, panel.end + block->rows.begin};
+}
+
+/* Row panels [first, end) of the task, one after the other. */
+static void pack_rows(const struct block *block, int64_t first, int64_t end)
+{
+    const nc_matmul *problem = block->problem;
+    const REAL *a = block->a + block->k * problem->a_column;
+    const int64_t panel_size = block->steps * A_STEP;
+    if (problem->a_row == 1) {
+        nc_range panels[GROUP_PANELS];
+        for (int64_t p = first; p < end; p++) panels[p - first] = row_panel(block, p);
+        for (int64_t k = 0; k < block->steps; k++)
+            for (int64_t p = 0; p < end - first; p++)
+                pack_step(a + k * problem->a_column + panels[p].begin, problem->a_column,
+                          panels[p].end - panels[p].begin, A_STEP, block->packed_a + p * panel_size + k * A_STEP);
+        return;
+    }
+    for (int64_t p = first; p < end; p++) {
+        const nc_range rows = row_panel(block, p);
+        pack(a + rows.begin * problem->a_row, problem->a_column, problem->a_row, block->steps, rows.end - rows.begin,
+             A_STEP, block->packed_a + (p - first) * panel_size);
     }
 }
 
-/* One panel of rows against all columns of the block. */
-static void multiply_panel(const struct block *block, nc_range rows)
+/* One panel of rows against all columns of the block; packed_a is NULL where a is read as it lies. */
+static void multiply_panel(const struct block *block, nc_range rows, const REAL *packed_a)
 {
     const nc_matmul *problem = block->problem;
     const nc_tap origin = {0, 0};
@@ -142,9 +182,8 @@ static void multiply_panel(const struct block *block, nc_range rows)
                     .c_row = problem->c_row,
                     .accumulate = problem->accumulate || !block->first,
                     .relu = problem->relu && block->last};
-    if (packs_a(block)) {
-        pack(tile.a, problem->a_column, problem->a_row, block->steps, count, A_STEP, block->packed_a);
-        tile.a = block->packed_a;
+    if (packed_a) {
+        tile.a = packed_a;
         tile.a_row = 1;
         tile.a_step = A_STEP;
     }
@@ -172,12 +211,14 @@ static void multiply_panel(const struct block *block, nc_range rows)
 static void multiply_block(const struct block *block)
 {
     pack_columns(block);
-    const int64_t rows = block->rows.end - block->rows.begin, panels = nc_ceil_div(rows, NC_TILE_ROWS);
-    for (int64_t p = 0; p < panels; p++) {
-        nc_range panel = nc_share(rows, 1, panels, p);
-        panel.begin += block->rows.begin;
-        panel.end += block->rows.begin;
-        multiply_panel(block, panel);
+    const int64_t panels = nc_ceil_div(block->rows.end - block->rows.begin, NC_TILE_ROWS);
+    const bool packs = packs_a(block);
+    for (int64_t first = 0; first < panels; first += GROUP_PANELS) {
+        const int64_t end = first + GROUP_PANELS < panels ? first + GROUP_PANELS : panels;
+        if (packs) pack_rows(block, first, end);
+        for (int64_t p = first; p < end; p++)
+            multiply_panel(block, row_panel(block, p),
+                           packs ? block->packed_a + (p - first) * block->steps * A_STEP : NULL);
     }
 }
 
@@ -194,7 +235,7 @@ static void run_task(void *user, int64_t index, int thread)
         b += at * problem->b_batch[axis];
         c += at * problem->c_batch[axis];
     }
-    REAL *packed = (REAL *)(void *)job->workspace + (size_t)thread * DEPTH * (A_STEP + BLOCK);
+    REAL *packed = (REAL *)(void *)job->workspace + (size_t)thread * DEPTH * (GROUP_PANELS * A_STEP + BLOCK);
     struct block block = {.problem = problem,
                           .a = (const REAL *)problem->a + a,
                           .b = (const REAL *)problem->b + b,
@@ -202,7 +243,7 @@ static void run_task(void *user, int64_t index, int thread)
                           .residual = problem->residual ? (const REAL *)problem->residual + c : NULL,
                           .rows = nc_share(problem->m, 1, job->row_tasks, index % tasks / job->column_tasks),
                           .packed_a = packed,
-                          .packed_b = packed + DEPTH * A_STEP};
+                          .packed_b = packed + DEPTH * GROUP_PANELS * A_STEP};
     const nc_range columns = nc_share(problem->n, PANEL, job->column_tasks, index % job->column_tasks);
     const int64_t slices = problem->k > 0 ? nc_ceil_div(problem->k, DEPTH) : 1;
     for (int64_t j = columns.begin; j < columns.end; j += BLOCK) {
@@ -227,8 +268,16 @@ static int64_t batch_count(const nc_matmul *problem)
     return count;
 }
 
-/* Enough tasks to keep all threads busy to the end. Columns are cut first, since tasks that share columns pack the
- * same part of b. */
+static int64_t divisor_up_to(int64_t number, int64_t most)
+{
+    int64_t divisor = most < 1 ? 1 : most < number ? most : number;
+    while (number % divisor) divisor--;
+    return divisor;
+}
+
+/* Enough tasks to keep all threads busy to the end. Each block of columns packs the rows it meets and each task the
+ * columns it meets, so columns are cut into blocks first, then rows into not too few, and columns further only where
+ * that is not enough. */
 static void cut(struct job *job, int threads)
 {
     const nc_matmul *problem = job->problem;
@@ -240,7 +289,9 @@ static void cut(struct job *job, int threads)
     wanted = threads * (wanted < 1 ? 1 : wanted > 4 ? 4 : wanted);
     const int64_t each = nc_ceil_div(wanted, job->batches);
     const int64_t most_columns = nc_ceil_div(problem->n, 2 * PANEL), most_rows = nc_ceil_div(problem->m, NC_TILE_ROWS);
-    job->column_tasks = each < most_columns ? each : most_columns;
+    const int64_t blocks = divisor_up_to(each, problem->n / BLOCK);
+    const int64_t columns = each / divisor_up_to(each / blocks, problem->m / ROWS);
+    job->column_tasks = columns < most_columns ? columns : most_columns;
     const int64_t rows = nc_ceil_div(each, job->column_tasks);
     job->row_tasks = rows < most_rows ? rows : most_rows;
 }
@@ -248,7 +299,7 @@ static void cut(struct job *job, int threads)
 size_t nc_isa_real(nc_matmul_workspace)(const nc_matmul *problem, int threads)
 {
     (void)problem;
-    return (size_t)threads * DEPTH * (A_STEP + BLOCK) * sizeof(REAL);
+    return (size_t)threads * DEPTH * (GROUP_PANELS * A_STEP + BLOCK) * sizeof(REAL);
 }
 
 void nc_isa_real(nc_matmul)(const nc_matmul *problem, void *workspace, nacre_team *team)

@@ -11,12 +11,12 @@
 
 enum {
     MOST_ROWS = 8,
+    MOST_CHAINS = 4,
 #ifdef NACRE_STRESS
     GRAIN = 1 << 6,
 #else
     GRAIN = 1 << 15, /* weights of a task */
 #endif
-    AHEAD = 1 << 10 /* bytes to fetch beforehand */
 };
 
 typedef struct matvec {
@@ -33,37 +33,38 @@ static void finish(const nc_matmul *p, int64_t row, int64_t output, float sum)
     ((float *)p->c)[at] = sum;
 }
 
-/* `outputs` rows of weights from `first` on against `rows` rows of x. */
-NC_ALWAYS_INLINE void multiply(const nc_matmul *p, int64_t first, int rows, int outputs)
+/* sums[i] += x[i][k..] w[k..] over a vector, or its first lanes. */
+NC_ALWAYS_INLINE void add_products(const nc_matmul *p, int64_t k, int64_t lanes, const float *w, int rows, nc_vec *sums)
 {
-    const float *x = p->a, *w = (const float *)p->b + first * p->b_column;
-    nc_vec sums[MOST_ROWS][4] = {{{0}}};
-    for (int64_t k = 0; k < p->k; k += NC_LANES) {
-        const int64_t lanes = nc_least(p->k - k, NC_LANES);
-        nc_vec weights[4];
-        NC_UNROLL
-        for (int o = 0; o < outputs; o++) {
-            const float *at = w + o * p->b_column + k;
-            __builtin_prefetch((const char *)at + AHEAD);
-            weights[o] = lanes == NC_LANES ? nc_load(at) : nc_load_some(at, lanes);
-        }
-        NC_UNROLL
-        for (int i = 0; i < rows; i++) {
-            const float *at = x + i * p->a_row + k;
-            const nc_vec v = lanes == NC_LANES ? nc_load(at) : nc_load_some(at, lanes);
-            NC_UNROLL
-            for (int o = 0; o < outputs; o++) sums[i][o] = nc_fma(v, weights[o], sums[i][o]);
-        }
+    const nc_vec weights = lanes >= NC_LANES ? nc_load(w + k) : nc_load_some(w + k, lanes);
+    NC_UNROLL
+    for (int i = 0; i < rows; i++) {
+        const float *x = (const float *)p->a + i * p->a_row + k;
+        sums[i] = nc_fma(lanes >= NC_LANES ? nc_load(x) : nc_load_some(x, lanes), weights, sums[i]);
     }
-    for (int i = 0; i < rows; i++)
-        for (int o = 0; o < outputs; o++) finish(p, i, first + o, nc_sum(sums[i][o]));
 }
 
-NC_ALWAYS_INLINE void multiply_range(const nc_matmul *p, nc_range range, int rows, int outputs)
+/* One row of weights against `rows` rows of x, with `chains` sums for each. */
+NC_ALWAYS_INLINE void multiply(const nc_matmul *p, int64_t output, int rows, int chains)
 {
-    int64_t j = range.begin;
-    for (; j + outputs <= range.end; j += outputs) multiply(p, j, rows, outputs);
-    for (; j < range.end; j++) multiply(p, j, rows, 1);
+    const float *w = (const float *)p->b + output * p->b_column;
+    nc_vec sums[MOST_CHAINS][MOST_ROWS] = {{{0}}};
+    int64_t k = 0;
+    for (; k + chains * NC_LANES <= p->k; k += chains * NC_LANES) {
+        NC_UNROLL
+        for (int c = 0; c < chains; c++) add_products(p, k + c * NC_LANES, NC_LANES, w, rows, sums[c]);
+    }
+    for (; k < p->k; k += NC_LANES) add_products(p, k, p->k - k, w, rows, sums[0]);
+    for (int i = 0; i < rows; i++) {
+        nc_vec sum = sums[0][i];
+        for (int c = 1; c < chains; c++) sum += sums[c][i];
+        finish(p, i, output, nc_sum(sum));
+    }
+}
+
+NC_ALWAYS_INLINE void multiply_range(const nc_matmul *p, nc_range range, int rows, int chains)
+{
+    for (int64_t j = range.begin; j < range.end; j++) multiply(p, j, rows, chains);
 }
 
 static void run_task(void *user, int64_t index, int thread)
@@ -76,10 +77,10 @@ static void run_task(void *user, int64_t index, int thread)
     switch (p->m) {
     case 1: multiply_range(p, range, 1, 4); break;
     case 2: multiply_range(p, range, 2, 4); break;
-    case 3: multiply_range(p, range, 3, 4); break;
+    case 3: multiply_range(p, range, 3, 2); break;
     case 4: multiply_range(p, range, 4, 2); break;
-    case 5: multiply_range(p, range, 5, 2); break;
-    case 6: multiply_range(p, range, 6, 2); break;
+    case 5: multiply_range(p, range, 5, 1); break;
+    case 6: multiply_range(p, range, 6, 1); break;
     case 7: multiply_range(p, range, 7, 1); break;
     default: multiply_range(p, range, 8, 1); break;
     }
@@ -88,7 +89,7 @@ static void run_task(void *user, int64_t index, int thread)
 static void run(const nacre_call *call)
 {
     const nc_matmul p = nc_matmul_problem(call->attributes, call->inputs, call->input_count, &call->outputs[0]);
-    matvec job = {.problem = &p, .outputs_each = nc_round_up(nc_most(GRAIN / nc_most(p.k, 1), 1), 4)};
+    matvec job = {.problem = &p, .outputs_each = nc_most(GRAIN / nc_most(p.k, 1), 1)};
     if (p.m > 0) nacre_parallel(call->team, nc_ceil_div(p.n, job.outputs_each), run_task, &job);
 }
 

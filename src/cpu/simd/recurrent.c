@@ -3,6 +3,9 @@
  *
  * Forward, a task is a vector of units: packed weights hold its gates side by side, [gate pairs][H][pair of vectors].
  * Backward, a task is a panel of units, with packed weights [gates H][PANEL].
+ *
+ * What the next step multiplies is kept a second time, sample by sample: in the sequences the samples of one time are
+ * far apart, by powers of two as a rule, and would fall into a few sets of the cache.
  */
 #include "cpu/share.h"
 #include "cpu/simd/math.h"
@@ -10,7 +13,7 @@
 
 #include <nacre/backend.h>
 
-enum { PANEL = NC_TILE_COLUMNS, MOST_GATES = 4 };
+enum { PANEL = NC_TILE_COLUMNS, MOST_GATES = 4, APART = 16 /* floats between rows that would be whole pages */ };
 enum { X, W, B, H0, C0 }; /* operands of the forward operations */
 enum { Y, CELLS, GATES }; /* outputs of lstm; gru has y and gates */
 enum { DY, SAVED = 2 };   /* operands of all backward operations */
@@ -32,12 +35,14 @@ struct recurrence {
     unit_function *unit;
     const float *packed;
     int64_t row_parts; /* tasks that share a panel */
+    float *passed[2];  /* by turns: what a step passes on, [N][passed_row] */
+    int64_t passed_row;
 
     const float *x, *bias, *h0, *c0;
     float *y, *cells, *saved; /* saved: gates, [N, T, 4 H] */
 
     const float *dy, *dcells, *old_y, *old_cells, *old_saved;
-    float *dx, *dhidden; /* the same but for gru */
+    float *dx, *dhidden; /* dhidden: of gru */
     float *dh, *dc;      /* carried to the step before */
 
     int64_t step; /* the one that is running; time goes on from 0, backward ends with -1: the initial state */
@@ -83,6 +88,12 @@ NC_ALWAYS_INLINE nc_vec before(const recurrence *r, const float *sequence, const
     return row ? get(row + unit, lanes) : (nc_vec){0};
 }
 
+/* What is passed on for element `at` of a sample. */
+NC_ALWAYS_INLINE void pass(const recurrence *r, int64_t sample, int64_t at, nc_vec v, int64_t lanes)
+{
+    put(r->passed[r->step & 1] + sample * r->passed_row + at, v, lanes);
+}
+
 /* ---- units, forward ---------------------------------------------------------------------------------------------- */
 
 /* The state's part of a gate. */
@@ -109,8 +120,10 @@ static void lstm_unit(const recurrence *r, int64_t sample, int64_t time, int64_t
         put(saved + g * r->size, gate[g], lanes);
     }
     const nc_vec c = nc_fma(gate[1], before(r, r->cells, r->c0, sample, unit, lanes), gate[0] * gate[2]);
+    const nc_vec y = gate[3] * nc_tanh(c);
     put(r->cells + at, c, lanes);
-    put(r->y + at, gate[3] * nc_tanh(c), lanes);
+    put(r->y + at, y, lanes);
+    pass(r, sample, unit, y, lanes);
 }
 
 static void gru_unit(const recurrence *r, int64_t sample, int64_t time, int64_t unit, int64_t lanes, const float *sums)
@@ -127,13 +140,17 @@ static void gru_unit(const recurrence *r, int64_t sample, int64_t time, int64_t 
     put(saved + r->size, update, lanes);
     put(saved + 2 * r->size, new, lanes);
     put(saved + 3 * r->size, part, lanes);
-    put(r->y + place(r, sample, time, r->size) + unit, nc_fma(update, old - new, new), lanes);
+    const nc_vec y = nc_fma(update, old - new, new);
+    put(r->y + place(r, sample, time, r->size) + unit, y, lanes);
+    pass(r, sample, unit, y, lanes);
 }
 
 static void rnn_unit(const recurrence *r, int64_t sample, int64_t time, int64_t unit, int64_t lanes, const float *sums)
 {
     const nc_vec sum = input_part(r, sample, time, 0, unit, lanes) + hidden_part(r, sums, 0, unit, lanes);
-    put(r->y + place(r, sample, time, r->size) + unit, nc_tanh(sum), lanes);
+    const nc_vec y = nc_tanh(sum);
+    put(r->y + place(r, sample, time, r->size) + unit, y, lanes);
+    pass(r, sample, unit, y, lanes);
 }
 
 /* ---- units, backward --------------------------------------------------------------------------------------------- */
@@ -157,10 +174,12 @@ static void lstm_back_unit(const recurrence *r, int64_t sample, int64_t time, in
     nc_vec dc = nc_fma(dh * out, 1 - tanh_c * tanh_c, get(carried, lanes));
     if (r->dcells) dc += get(r->dcells + at, lanes);
     const nc_vec old = before(r, r->old_cells, r->c0, sample, unit, lanes);
-    put(dx, dc * new *in *(1 - in), lanes);
-    put(dx + r->size, dc * old * forget * (1 - forget), lanes);
-    put(dx + 2 * r->size, dc * in * (1 - new *new), lanes);
-    put(dx + 3 * r->size, dh * tanh_c * out * (1 - out), lanes);
+    const nc_vec sum[4] = {dc * new *in *(1 - in), dc *old *forget *(1 - forget), dc *in *(1 - new *new),
+                           dh *tanh_c *out *(1 - out)};
+    for (int g = 0; g < 4; g++) {
+        put(dx + g * r->size, sum[g], lanes);
+        pass(r, sample, g * r->size + unit, sum[g], lanes);
+    }
     put(carried, dc * forget, lanes);
 }
 
@@ -175,14 +194,14 @@ static void gru_back_unit(const recurrence *r, int64_t sample, int64_t time, int
     const nc_vec new = get(saved + 2 * r->size, lanes), part = get(saved + 3 * r->size, lanes);
     const nc_vec dh = arriving(r, sample, time, unit, lanes, sums) + get(carried, lanes);
     const nc_vec old = before(r, r->old_y, r->h0, sample, unit, lanes);
-    const nc_vec dnew = dh * (1 - update) * (1 - new *new), dreset = dnew * part * reset * (1 - reset);
-    const nc_vec dupdate = dh * (old - new) * update * (1 - update);
-    put(dx, dreset, lanes);
-    put(dx + r->size, dupdate, lanes);
-    put(dx + 2 * r->size, dnew, lanes);
-    put(dhidden, dreset, lanes);
-    put(dhidden + r->size, dupdate, lanes);
-    put(dhidden + 2 * r->size, dnew * reset, lanes);
+    const nc_vec dnew = dh * (1 - update) * (1 - new *new);
+    const nc_vec sum[3] = {dnew * part * reset * (1 - reset), dh * (old - new) * update * (1 - update), dnew};
+    for (int g = 0; g < 3; g++) {
+        const nc_vec hidden = g == 2 ? dnew * reset : sum[g];
+        put(dx + g * r->size, sum[g], lanes);
+        put(dhidden + g * r->size, hidden, lanes);
+        pass(r, sample, g * r->size + unit, hidden, lanes);
+    }
     put(carried, dh * update, lanes);
 }
 
@@ -191,7 +210,9 @@ static void rnn_back_unit(const recurrence *r, int64_t sample, int64_t time, int
 {
     const int64_t at = place(r, sample, time, r->size) + unit;
     const nc_vec y = get(r->old_y + at, lanes);
-    put(r->dx + at, arriving(r, sample, time, unit, lanes, sums) * (1 - y * y), lanes);
+    const nc_vec dx = arriving(r, sample, time, unit, lanes, sums) * (1 - y * y);
+    put(r->dx + at, dx, lanes);
+    pass(r, sample, unit, dx, lanes);
 }
 
 /* The initial state's gradient: what was carried and what the first step's gates send. */
@@ -302,15 +323,15 @@ static void forward_task(void *user, int64_t index, int thread)
     const nc_range rows = part_of_batch(r, index % r->row_parts);
     const int64_t tiles = nc_ceil_div(rows.end - rows.begin, NC_TILE_ROWS), time = time_of(r, r->step);
     const float *packed = r->packed + unit * r->gates * r->size;
-    const int64_t row_step = r->step > 0 ? r->length * r->size : r->size;
+    const float *states = r->step > 0 ? r->passed[~r->step & 1] : r->h0;
+    const int64_t row_step = r->step > 0 ? r->passed_row : r->size;
     float sums[NC_TILE_ROWS * MOST_GATES * NC_LANES] = {0};
     for (int64_t i = 0; i < tiles; i++) {
         const nc_range tile = nc_share(rows.end - rows.begin, 1, tiles, i);
         const int64_t first = rows.begin + tile.begin, count = tile.end - tile.begin;
-        const float *state = row_before(r, r->y, r->h0, first);
-        for (int pair = 0; state && 2 * pair < r->gates; pair++)
-            multiply(state, row_step, count, packed + 2 * pair * NC_LANES * r->size, pair_width(r->gates, pair),
-                     r->size, sums + 2 * pair * NC_LANES, width);
+        for (int pair = 0; states && 2 * pair < r->gates; pair++)
+            multiply(states + first * row_step, row_step, count, packed + 2 * pair * NC_LANES * r->size,
+                     pair_width(r->gates, pair), r->size, sums + 2 * pair * NC_LANES, width);
         for (int64_t k = 0; k < count; k++) r->unit(r, first + k, time, unit, lanes, sums + k * width);
     }
 }
@@ -327,8 +348,8 @@ static void backward_task(void *user, int64_t index, int thread)
         const nc_range tile = nc_share(rows.end - rows.begin, 1, tiles, i);
         const int64_t first = rows.begin + tile.begin, count = tile.end - tile.begin;
         if (later < r->length)
-            multiply(r->dhidden + place(r, first, time_of(r, later), all), r->length * all, count,
-                     r->packed + unit * all, NC_TILE_VECTORS, all, sums, PANEL);
+            multiply(r->passed[later & 1] + first * r->passed_row, r->passed_row, count, r->packed + unit * all,
+                     NC_TILE_VECTORS, all, sums, PANEL);
         for (int64_t k = 0; k < count; k++)
             for (int64_t at = unit; at < nc_least(unit + PANEL, r->size); at += NC_LANES) {
                 const float *sum = sums + k * PANEL + at - unit;
@@ -351,6 +372,24 @@ static const void *optional(const nacre_call *call, int index)
     return index < call->input_count ? call->inputs[index].data : NULL;
 }
 
+static int64_t passed_row(int64_t width)
+{
+    return nc_round_up(width, NC_LANES) + APART;
+}
+
+/* `passed`: elements that a step passes on for each sample. */
+static size_t workspace(const nacre_node_info *info, int64_t passed)
+{
+    return sizeof(float) * (size_t)(2 * info->inputs[0].shape.dims[0] * passed_row(passed));
+}
+
+static void take_workspace(const nacre_call *call, recurrence *r, int64_t passed)
+{
+    r->passed_row = passed_row(passed);
+    r->passed[0] = call->workspace;
+    r->passed[1] = r->passed[0] + r->batch * r->passed_row;
+}
+
 static recurrence describe(const nacre_call *call, int gates, unit_function *unit)
 {
     const nacre_shape *first = &call->inputs[0].shape; /* x, or dy */
@@ -370,6 +409,7 @@ static void run_steps_forward(const nacre_call *call, recurrence *r)
     r->bias = optional(call, B);
     r->h0 = optional(call, H0);
     r->y = call->outputs[Y].data;
+    take_workspace(call, r, r->size);
     cut(r, panels, nacre_team_size(call->team));
     for (r->step = 0; r->step < r->length; r->step++)
         nacre_parallel(call->team, panels * r->row_parts, forward_task, r);
@@ -380,7 +420,7 @@ static void run_steps_backward(const nacre_call *call, recurrence *r)
     const int64_t panels = nc_ceil_div(r->size, PANEL);
     r->dy = call->inputs[DY].data;
     r->dx = call->outputs[DX].data;
-    if (!r->dhidden) r->dhidden = r->dx;
+    take_workspace(call, r, r->gates * r->size);
     cut(r, panels, nacre_team_size(call->team));
     memset(r->dh, 0, sizeof(float) * (size_t)(r->batch * r->size));
     if (r->dc) memset(r->dc, 0, sizeof(float) * (size_t)(r->batch * r->size));
@@ -448,7 +488,11 @@ static const char *refuse(const nacre_node_info *info)
     return info->outputs[0].dtype == NACRE_F32 ? NULL : "computes f32 only";
 }
 
-#define KERNEL(name, gates, direction, unit)                                                                           \
+#define KERNEL(name, gates, direction, unit, passed_gates)                                                             \
+    static size_t name##_workspace(const nacre_node_info *info)                                                        \
+    {                                                                                                                  \
+        return workspace(info, passed_gates * info->inputs[W].shape.dims[1]);                                          \
+    }                                                                                                                  \
     static size_t name##_prepared(const nacre_node_info *info)                                                         \
     {                                                                                                                  \
         return packed_bytes(info, gates, unit);                                                                        \
@@ -460,13 +504,14 @@ static const char *refuse(const nacre_node_info *info)
     const nacre_kernel nc_isa(nc_##name##_kernel) = {.op = #name,                                                      \
                                                      .variant = "steps_" NC_ISA_NAME,                                  \
                                                      .can = refuse,                                                    \
+                                                     .workspace = name##_workspace,                                    \
                                                      .run = run_##name,                                                \
                                                      .prepared = name##_prepared,                                      \
                                                      .prepare = name##_prepare,                                        \
                                                      .prepared_operand = W};
-KERNEL(lstm, 4, forward, NC_LANES)
-KERNEL(gru, 3, forward, NC_LANES)
-KERNEL(rnn, 1, forward, NC_LANES)
-KERNEL(lstm_backward, 4, backward, PANEL)
-KERNEL(gru_backward, 3, backward, PANEL)
-KERNEL(rnn_backward, 1, backward, PANEL)
+KERNEL(lstm, 4, forward, NC_LANES, 1)
+KERNEL(gru, 3, forward, NC_LANES, 1)
+KERNEL(rnn, 1, forward, NC_LANES, 1)
+KERNEL(lstm_backward, 4, backward, PANEL, 4)
+KERNEL(gru_backward, 3, backward, PANEL, 3)
+KERNEL(rnn_backward, 1, backward, PANEL, 1)
