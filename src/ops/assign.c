@@ -75,6 +75,13 @@ static void slice_reference(const nacre_call *call)
     } while (nc_next(&value->shape, index));
 }
 
+/* Of the target only what is written. */
+static void slice_cost(const nacre_node_info *node, nacre_cost *cost)
+{
+    const nacre_view *value = &node->inputs[VALUE];
+    cost->bytes = 2.0 * (double)nacre_shape_count(value->shape) * (double)nacre_dtype_size(value->dtype);
+}
+
 static const char *const SLICE_CASES[] = {"target=2x5x3 value=2x2x3 start=scalar:i64@1..1 axis=1",
                                           "target=7 value=3 start=scalar:i64@4..4",
                                           "target=2x3x9x20 value=2x3x1x20 start=scalar:i64@8..8 axis=2",
@@ -116,6 +123,7 @@ const nacre_op nc_op_assign_slice = {
     .flags = NACRE_OP_STATEFUL | NACRE_OP_ALIAS | NACRE_OP_NONDIFFERENTIABLE,
     .shape = slice_shape,
     .reference = slice_reference,
+    .cost = slice_cost,
     .cases = SLICE_CASES,
 };
 

@@ -454,6 +454,14 @@ static void rnn_backward_reference(const nacre_call *call)
     run_backward(call, 1, DX, LSTM_DH, rnn_back_unit);
 }
 
+/* One product of state and weights a step, forward and backward. */
+static void cost(const nacre_node_info *node, nacre_cost *cost)
+{
+    const nacre_shape *sequences = &node->inputs[0].shape;
+    cost->operations =
+        2.0 * (double)(sequences->dims[0] * sequences->dims[1]) * (double)nacre_shape_count(node->inputs[W].shape);
+}
+
 /* ---- descriptors ---- */
 
 /* The gates are outputs without a gradient, so those of lstm and gru are compared with unrolled ones elsewhere. */
@@ -505,6 +513,7 @@ const nacre_op nc_op_lstm = {
     .shape = lstm_shape,
     .gradient = lstm_gradient,
     .reference = lstm_reference,
+    .cost = cost,
     .cases = LSTM_CASES,
 };
 
@@ -520,6 +529,7 @@ const nacre_op nc_op_gru = {
     .shape = gru_shape,
     .gradient = gru_gradient,
     .reference = gru_reference,
+    .cost = cost,
     .cases = GRU_CASES,
 };
 
@@ -532,6 +542,7 @@ const nacre_op nc_op_rnn = {
     .shape = rnn_shape,
     .gradient = rnn_gradient,
     .reference = rnn_reference,
+    .cost = cost,
     .cases = RNN_CASES,
 };
 
@@ -545,6 +556,7 @@ const nacre_op nc_op_lstm_backward = {
     .shape = lstm_backward_shape,
     .gradient = second_gradient,
     .reference = lstm_backward_reference,
+    .cost = cost,
     .cases = LSTM_BACKWARD_CASES,
 };
 
@@ -557,6 +569,7 @@ const nacre_op nc_op_gru_backward = {
     .shape = gru_backward_shape,
     .gradient = second_gradient,
     .reference = gru_backward_reference,
+    .cost = cost,
     .cases = GRU_BACKWARD_CASES,
 };
 
@@ -569,6 +582,7 @@ const nacre_op nc_op_rnn_backward = {
     .shape = rnn_backward_shape,
     .gradient = second_gradient,
     .reference = rnn_backward_reference,
+    .cost = cost,
     .cases = RNN_BACKWARD_CASES,
 };
 
