@@ -440,6 +440,33 @@ typedef struct nacre_overfit {
 NACRE_API nacre_status nacre_fit_overfit(nacre_context *context, const nacre_fit_options *options, int64_t samples,
                                          int64_t most_steps, nacre_overfit *result);
 
+/* ---- finding the learning rate ------------------------------------------------------------------------------------
+ */
+
+/* Smith 2017: the rate grows exponentially from step to step until the smoothed loss is `stop` times its best. Zero
+ * means the usual value. */
+typedef struct nacre_rate_search {
+    double low, high; /* 0: 1e-7 and 10 */
+    int64_t steps;    /* 0: 100 */
+    double stop;      /* 0: 4 */
+} nacre_rate_search;
+
+typedef struct nacre_rate_curve {
+    double *rates, *losses, *smooth; /* of each step; smooth: the exponential mean of the losses */
+    int64_t count, planned;          /* steps done; as many as were to be */
+    /* Suggestions, from the curve without its first tenth and last five steps: in the middle of the longest fall (at
+     * its half: a third and a sixth), where it falls fastest, and a tenth of where it is lowest. */
+    double valley, steepest, minimum;
+} nacre_rate_curve;
+
+/* Trains a copy of the model for some steps with the data, batch size and optimizer of `options`: model, files and
+ * random numbers of a later run are what they were. nacre_rate_curve_release when it is no longer wanted. */
+NACRE_API nacre_status nacre_find_rate(nacre_context *context, const nacre_fit_options *options,
+                                       const nacre_rate_search *search, nacre_rate_curve *curve);
+/* Fills in the suggestions from the rest. */
+NACRE_API nacre_status nacre_rate_curve_suggest(nacre_context *context, nacre_rate_curve *curve);
+NACRE_API void nacre_rate_curve_release(nacre_context *context, nacre_rate_curve *curve);
+
 /* ---- networks: models that know what to do with data ---------------------------------------------------------------
  */
 

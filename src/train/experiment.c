@@ -361,11 +361,25 @@ static nacre_status create_callbacks(nacre_context *context, const nacre_experim
     return NACRE_OK;
 }
 
+/* The rate of "learning_rate: auto". The search depends on the recipe alone, so a resumed run finds the same. */
+static nacre_status find_base(nacre_context *context, nacre_fit_options *fit)
+{
+    nacre_rate_curve curve;
+    if (nacre_find_rate(context, fit, NULL, &curve)) return nacre_check(context);
+    fit->schedule.base = curve.valley;
+    nacre_log_message(context, NACRE_LOG_INFO,
+                      "learning rate %.3g, found as the valley of %lld steps (steepest %.3g, minimum / 10 %.3g)",
+                      curve.valley, (long long)curve.count, curve.steepest, curve.minimum);
+    nacre_rate_curve_release(context, &curve);
+    return NACRE_OK;
+}
+
 nacre_status nacre_experiment_run(nacre_context *context, nacre_experiment *experiment,
                                   const nacre_experiment_options *options, nacre_experiment_result *result)
 {
     nacre_experiment_options chosen = options ? *options : (nacre_experiment_options){0};
     nacre_fit_options fit = nacre_experiment_fit(experiment);
+    if (fit.schedule.base == 0 && find_base(context, &fit)) return nacre_check(context);
     fit.resume = chosen.resume;
     fit.notes = chosen.notes;
     fit.listen = chosen.listen;

@@ -21,16 +21,29 @@ static bool is(const char *text, const char *word)
 
 static nacre_optimizer read_optimizer(const char *text)
 {
-    return (nacre_optimizer){.kind = is(text, "sgd")    ? NACRE_OPTIMIZER_SGD
-                                     : is(text, "adam") ? NACRE_OPTIMIZER_ADAM
-                                                        : NACRE_OPTIMIZER_ADAMW,
-                             .momentum = option(text, "momentum"),
-                             .dampening = option(text, "dampening"),
-                             .nesterov = option(text, "nesterov") != 0,
-                             .beta1 = option(text, "beta1"),
-                             .beta2 = option(text, "beta2"),
-                             .eps = option(text, "eps"),
-                             .weight_decay = option(text, "weight_decay")};
+    nacre_optimizer optimizer = {.momentum = option(text, "momentum"),
+                                 .dampening = option(text, "dampening"),
+                                 .nesterov = option(text, "nesterov") != 0,
+                                 .beta1 = option(text, "beta1"),
+                                 .beta2 = option(text, "beta2"),
+                                 .eps = option(text, "eps"),
+                                 .amsgrad = option(text, "amsgrad") != 0,
+                                 .momentum_decay = option(text, "momentum_decay"),
+                                 .rate_decay = option(text, "rate_decay"),
+                                 .initial = option(text, "initial"),
+                                 .rho = option(text, "rho"),
+                                 .centered = option(text, "centered") != 0,
+                                 .trust = option(text, "trust"),
+                                 .match_rms = option(text, "match_rms") != 0,
+                                 .weight_decay = option(text, "weight_decay"),
+                                 .clip_value = option(text, "clip_value"),
+                                 .clip_norm = option(text, "clip_norm"),
+                                 .lookahead = (int64_t)option(text, "lookahead"),
+                                 .lookahead_pull = option(text, "lookahead_pull")};
+    char name[16];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(text, " "), text);
+    NC_CHECK(nacre_optimizer_find(name, &optimizer.kind));
+    return optimizer;
 }
 
 static const nacre_named_array *find(const nacre_safetensors *file, const char *first, const char *second)
@@ -64,6 +77,7 @@ static void run_optimizer(nacre_context *context, const nacre_safetensors *file,
     nacre_model *model = nacre_model_create(context);
     int slot = nacre_model_add(model, NACRE_ENTRY_PARAMETER, "weight", dtype, start->shape);
     int64_t size = nacre_shape_count(start->shape), steps = gradients->shape.dims[0];
+    nacre_safetensors_load(start, dtype, nacre_model_write(model, slot)); /* Lookahead begins with these */
     nacre_tensor *g = nacre_input(graph, "gradient", dtype, start->shape);
     nacre_tensor *rate = nacre_input(graph, "learning_rate", dtype, NACRE_SCALAR);
     nacre_tensor *step = nacre_input(graph, "step", NACRE_I64, NACRE_SCALAR);
@@ -74,8 +88,7 @@ static void run_optimizer(nacre_context *context, const nacre_safetensors *file,
     char *all = malloc(bytes), *history = malloc(bytes);
     NC_REQUIRE(all && history);
     nacre_safetensors_load(gradients, dtype, all);
-    void *values = nacre_model_write(model, slot); /* after the moments were added: that moves entries */
-    nacre_safetensors_load(start, dtype, values);
+    const void *values = nacre_model_write(model, slot); /* after the moments were added: that moves entries */
     for (int64_t i = 0; i < steps && nacre_check(context) == NACRE_OK; i++) {
         nacre_feed_scalar(step, (double)(i + 1));
         nacre_feed(g, all + (size_t)i * each);
@@ -107,29 +120,124 @@ static void optimizers(void)
 
 /* ---- schedules ---- */
 
+enum { MOST_STEPS = 128 };
+
+/* "milestones=4,9,20" */
+static int read_milestones(const char *text, int64_t milestones[8])
+{
+    const char *found = strstr(text, " milestones=");
+    int count = 0;
+    for (const char *at = found ? found + strlen(" milestones=") : ""; *at >= '0' && *at <= '9' && count < 8;) {
+        char *end;
+        milestones[count++] = strtoll(at, &end, 10);
+        at = *end == ',' ? end + 1 : end;
+    }
+    return count;
+}
+
+static nacre_schedule read_schedule(const char *text, int64_t milestones[8])
+{
+    nacre_schedule schedule = {.base = option(text, "base"),
+                               .warmup_steps = (int64_t)option(text, "warmup_steps"),
+                               .warmup_factor = option(text, "warmup_factor"),
+                               .warmup_constant = option(text, "warmup_constant") != 0,
+                               .step_size = (int64_t)option(text, "step_size"),
+                               .milestones = milestones,
+                               .milestone_count = read_milestones(text, milestones),
+                               .gamma = option(text, "gamma"),
+                               .power = option(text, "power"),
+                               .min_rate = option(text, "min_rate"),
+                               .period = (int64_t)option(text, "period"),
+                               .period_factor = option(text, "period_factor"),
+                               .step_up = (int64_t)option(text, "step_up"),
+                               .step_down = (int64_t)option(text, "step_down"),
+                               .cyclic_mode = strstr(text, "triangular2") ? NACRE_CYCLIC_TRIANGULAR2
+                                              : strstr(text, "exp_range") ? NACRE_CYCLIC_EXP_RANGE
+                                                                          : NACRE_CYCLIC_TRIANGULAR,
+                               .pct_start = option(text, "pct_start"),
+                               .div_factor = option(text, "div_factor"),
+                               .final_div_factor = option(text, "final_div_factor"),
+                               .three_phase = option(text, "three_phase") != 0,
+                               .anneal = option(text, "linear") != 0 ? NACRE_ANNEAL_LINEAR : NACRE_ANNEAL_USUAL,
+                               .cycle_momentum = true,
+                               .patience = (int64_t)option(text, "patience"),
+                               .cooldown = (int64_t)option(text, "cooldown"),
+                               .threshold = option(text, "threshold")};
+    char name[32];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(text, " "), text);
+    NC_CHECK(nacre_schedule_find(name, &schedule.kind));
+    return schedule;
+}
+
+static void compare_schedule(nacre_context *context, const nacre_safetensors *file, nacre_text_pair line)
+{
+    const nacre_named_array *rates = find(file, line.key, "rates"), *momenta = find(file, line.key, "momenta");
+    int64_t milestones[8];
+    double got[MOST_STEPS], moved[MOST_STEPS];
+    nacre_schedule schedule = read_schedule(line.text, milestones);
+    NC_REQUIRE(rates && rates->shape.dims[0] <= MOST_STEPS);
+    int64_t total = rates->shape.dims[0];
+    NC_CHECK(nacre_schedule_check(context, &schedule, total) == NACRE_OK);
+    for (int64_t i = 0; i < total; i++) {
+        got[i] = nacre_schedule_rate(&schedule, i, total);
+        moved[i] = nacre_schedule_momentum(&schedule, i, total);
+    }
+    compare(line.text, rates, NACRE_F64, got);
+    NC_CHECK(nacre_schedule_cycles_momentum(&schedule) == (momenta != NULL));
+    if (momenta) compare(line.text, momenta, NACRE_F64, moved);
+}
+
+static void compare_plateau(const nacre_safetensors *file, nacre_text_pair line)
+{
+    const nacre_named_array *rates = find(file, line.key, "rates");
+    double *values = nc_golden_values(nacre_safetensors_find(file, "values")), got[MOST_STEPS];
+    int64_t milestones[8];
+    nacre_schedule schedule = read_schedule(line.text, milestones);
+    nacre_plateau state = {0};
+    NC_REQUIRE(rates && values && rates->shape.dims[0] <= MOST_STEPS);
+    for (int64_t i = 0; i < rates->shape.dims[0]; i++) {
+        nacre_plateau_observe(&schedule, &state, values[i], option(line.text, "higher") != 0);
+        got[i] = nacre_plateau_rate(&schedule, &state, i, MOST_STEPS);
+    }
+    compare(line.text, rates, NACRE_F64, got);
+    free(values);
+}
+
 static void schedules(void)
 {
     nacre_context *context = nacre_context_create(&(nacre_context_options){.threads = 1});
     nacre_safetensors *file = nacre_safetensors_open(context, nc_source("tests/golden/schedules.safetensors"));
     NC_REQUIRE(file);
     int count = 0;
-    for (nacre_text_pair line; (line = nacre_safetensors_metadata_at(file, count)).key; count++) {
-        nacre_schedule schedule = {.kind = is(line.text, "constant") ? NACRE_SCHEDULE_CONSTANT
-                                           : is(line.text, "step")   ? NACRE_SCHEDULE_STEP
-                                                                     : NACRE_SCHEDULE_COSINE,
-                                   .base = option(line.text, "base"),
-                                   .warmup_steps = (int64_t)option(line.text, "warmup_steps"),
-                                   .step_size = (int64_t)option(line.text, "step_size"),
-                                   .gamma = option(line.text, "gamma"),
-                                   .min_rate = option(line.text, "min_rate")};
-        const nacre_named_array *rates = find(file, line.key, "rates");
-        double got[64];
-        NC_REQUIRE(rates && rates->shape.dims[0] <= 64);
-        for (int64_t i = 0; i < rates->shape.dims[0]; i++)
-            got[i] = nacre_schedule_rate(&schedule, i, rates->shape.dims[0]);
-        compare(line.text, rates, NACRE_F64, got);
-    }
+    for (nacre_text_pair line; (line = nacre_safetensors_metadata_at(file, count)).key; count++)
+        if (is(line.text, "plateau"))
+            compare_plateau(file, line);
+        else
+            compare_schedule(context, file, line);
     NC_CHECK(count > 0);
+    nacre_safetensors_close(file);
+    nacre_context_destroy(context);
+}
+
+/* ---- the learning rate finder ---- */
+
+static void suggestions(void)
+{
+    nacre_context *context = nacre_context_create(&(nacre_context_options){.threads = 1});
+    nacre_safetensors *file = nacre_safetensors_open(context, nc_source("tests/golden/schedules.safetensors"));
+    const nacre_named_array *rates = file ? nacre_safetensors_find(file, "curve.rates") : NULL;
+    NC_REQUIRE(rates);
+    nacre_rate_curve curve = {.planned = 100,
+                              .count = rates->shape.dims[0],
+                              .rates = nc_golden_values(rates),
+                              .smooth = nc_golden_values(nacre_safetensors_find(file, "curve.smooth"))};
+    NC_CHECK(nacre_rate_curve_suggest(context, &curve) == NACRE_OK);
+    const double got[] = {curve.valley, curve.steepest, curve.minimum};
+    compare("suggestions", nacre_safetensors_find(file, "curve.suggestions"), NACRE_F64, got);
+    curve.count = 16; /* ran away at once: nothing is left of the first tenth and last five */
+    NC_CHECK(nacre_rate_curve_suggest(context, &curve) == NACRE_ERROR_NUMERIC);
+    free(curve.rates);
+    free(curve.smooth);
     nacre_safetensors_close(file);
     nacre_context_destroy(context);
 }
@@ -392,6 +500,7 @@ int main(void)
 {
     NC_RUN(optimizers);
     NC_RUN(schedules);
+    NC_RUN(suggestions);
     NC_RUN(train_mlp);
     NC_RUN(train_cnn);
     NC_RUN(train_transformer);
