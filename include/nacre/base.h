@@ -94,6 +94,11 @@ typedef void (*nacre_log_function)(void *user, nacre_log_level level, const char
  * right; it is what every other kernel is tested against. */
 typedef enum nacre_device { NACRE_DEVICE_CPU, NACRE_DEVICE_REFERENCE } nacre_device;
 
+/* How a kernel is chosen among those that can run a node: by rules, or by timing each of them once per problem (shapes,
+ * attributes, memory orders, threads, determinism) when a plan is made, within 30 seconds and 1 GiB of memory for all.
+ * What was measured is kept in a file for later processes on the same processor. */
+typedef enum nacre_kernel_choice { NACRE_KERNELS_HEURISTIC, NACRE_KERNELS_BENCHMARK } nacre_kernel_choice;
+
 typedef struct nacre_context_options {
     nacre_allocator allocator; /* resize == NULL: malloc and free */
     nacre_log_function log;    /* NULL: silence */
@@ -102,6 +107,9 @@ typedef struct nacre_context_options {
     nacre_device device;
     bool deterministic;  /* only kernels whose result does not depend on the number of threads */
     int instruction_set; /* cap of the kernels' level, nacre_instruction_set + 1; 0: the best this CPU has */
+    nacre_kernel_choice kernels;
+    const char
+        *kernel_folder; /* where "kernels.txt" keeps what was measured; NULL: "nacre" in the user's cache folder */
 } nacre_context_options;
 
 NACRE_API nacre_context *nacre_context_create(const nacre_context_options *options); /* NULL: out of memory */

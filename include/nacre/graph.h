@@ -146,6 +146,7 @@ typedef struct nacre_plan_step {
     const char *op, *path, *variant; /* variant: the kernel taken */
     const char *signature;           /* "f32[128,1,28,28] f32[32,1,3,3] -> f32[128,32,28,28] stride=1,1" */
     const char *refusals;            /* "direct_avx512: groups 2 != 1; ..." or "" */
+    const char *times;               /* of the kernels that were timed, "winograd_avx512 41.0 us, ...", or "" */
     size_t output_bytes, workspace_bytes, offset;
     bool in_place;
     bool once;             /* depends on parameters alone: runs again only after they have changed */

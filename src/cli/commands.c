@@ -42,6 +42,15 @@ static const struct {
       .argument = "LEVEL",
       .choices = "base|avx2|avx512",
       .doc = "Use kernels up to this level only: base, avx2 or avx512. Without it the best that the processor has."}},
+    {NC_WITH_COMPUTE,
+     {.name = "kernels",
+      .type = NC_CHOICE,
+      .argument = "HOW",
+      .choices = "heuristic|benchmark",
+      .fallback = "heuristic",
+      .doc =
+          "How kernels are chosen: heuristic (by rules) or benchmark (those that can are timed, once per problem; the "
+          "times are kept in the user's cache folder)."}},
     {NC_WITH_SEED,
      {.name = "seed",
       .type = NC_INTEGER,

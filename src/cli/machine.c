@@ -27,6 +27,7 @@ nc_exit nc_renew_context(nc_call *call, const char *device, int64_t threads)
         options.threads = threads > INT32_MAX ? INT32_MAX : (int)threads;
         options.device = strcmp(device, "reference") ? NACRE_DEVICE_CPU : NACRE_DEVICE_REFERENCE;
         options.instruction_set = nc_choice(call, "instruction-set") + 1;
+        options.kernels = (nacre_kernel_choice)nc_choice(call, "kernels");
         nacre_instruction_set best = nacre_machine_info()->best;
         if (options.instruction_set > (int)best + 1) {
             fprintf(stderr, "nacre %s: --instruction-set %s: this processor has %s at best\n", call->command->name,

@@ -18,6 +18,9 @@ static void show_step(void *user, const nacre_plan_step *step)
         cJSON_AddStringToObject(entry, "kernel", step->variant);
         cJSON_AddStringToObject(entry, "signature", step->signature);
         cJSON_AddStringToObject(entry, "refusals", step->refusals);
+        cJSON_AddStringToObject(entry, "times", step->times);
+        cJSON_AddBoolToObject(entry, "once", step->once);
+        cJSON_AddNumberToObject(entry, "prepared_bytes", (double)step->prepared_bytes);
         cJSON_AddNumberToObject(entry, "output_bytes", (double)step->output_bytes);
         cJSON_AddNumberToObject(entry, "workspace_bytes", (double)step->workspace_bytes);
         cJSON_AddNumberToObject(entry, "offset", (double)step->offset);
@@ -26,8 +29,11 @@ static void show_step(void *user, const nacre_plan_step *step)
         return;
     }
     printf("%4d  %-22s %-18s %-20s %s%s\n", step->index, step->op, step->variant, step->path, step->signature,
-           step->in_place ? "  in place" : "");
-    if (!all->explain || !*step->refusals) return;
+           step->once       ? "  once"
+           : step->in_place ? "  in place"
+                            : "");
+    if (!all->explain) return;
+    if (*step->times) printf("      timed %s\n", step->times);
     for (const char *at = step->refusals; *at;) {
         size_t length = strcspn(at, ";");
         printf("      not %.*s\n", (int)length, at);
@@ -42,6 +48,7 @@ static cJSON *to_json(const nacre_plan_info *info, cJSON *steps)
     cJSON_AddNumberToObject(object, "activation_bytes", (double)info->activation_bytes);
     cJSON_AddNumberToObject(object, "unpacked_bytes", (double)info->unpacked_bytes);
     cJSON_AddNumberToObject(object, "workspace_bytes", (double)info->workspace_bytes);
+    cJSON_AddNumberToObject(object, "prepared_bytes", (double)info->prepared_bytes);
     return object;
 }
 
@@ -104,7 +111,8 @@ static const nc_option OPTIONS[] = {
     {"recompute", 0, NC_FLAG, NULL, NULL, NULL, false,
      "With --training: keep little of the forward part and compute it again for the gradient."},
     NC_PRECISION_OPTION,
-    {"explain", 'e', NC_FLAG, NULL, NULL, NULL, false, "Say for each step why other kernels were refused."},
+    {"explain", 'e', NC_FLAG, NULL, NULL, NULL, false,
+     "Say for each step why other kernels were refused, and what was timed."},
     {0},
 };
 

@@ -1,5 +1,6 @@
 /* core/context.c - contexts: memory, errors, log. */
 #include "core/context.h"
+#include "core/measure.h"
 #include "core/plan.h"
 #include "core/team.h"
 
@@ -38,7 +39,9 @@ nacre_context *nacre_context_create(const nacre_context_options *options)
         context->instruction_set = chosen.instruction_set - 1;
     context->team = nc_team_create(context, chosen.threads > 0 ? chosen.threads : machine->cores);
     context->plans = nc_plan_cache_create(context);
-    if (!context->team || !context->plans) {
+    const bool measures = chosen.kernels == NACRE_KERNELS_BENCHMARK && chosen.device == NACRE_DEVICE_CPU;
+    if (measures) context->measurements = nc_measurements_create(context, chosen.kernel_folder);
+    if (!context->team || !context->plans || (measures && !context->measurements)) {
         nacre_context_destroy(context);
         return NULL;
     }
@@ -49,6 +52,7 @@ void nacre_context_destroy(nacre_context *context)
 {
     if (!context) return;
     nc_plan_cache_destroy(context->plans);
+    nc_measurements_destroy(context->measurements);
     nc_team_destroy(context->team);
     pthread_mutex_destroy(&context->error_lock);
     context->allocator.resize(context->allocator.user, context, 0);

@@ -28,6 +28,7 @@ struct nacre_context {
     int64_t scalar_run, scalar_streak; /* the run after which a scalar was read last; such runs in a row */
 
     struct nc_plan_cache *plans;
+    struct nc_measurements *measurements; /* NULL: kernels are chosen by rules */
     const char *forced_op, *forced_variant;
     nacre_profile *profile; /* that collects, NULL: none */
 };

@@ -1,19 +1,15 @@
-/* core/pass_epilogue.c - folds a following residual addition and activation into the matrix product or convolution,
- * and a normalisation by fixed statistics into the weights before it.
+/* core/pass_epilogue.c - folds a following residual addition and activation into the matrix product or convolution.
  *
  * Only where the kernel that would run the product alone also takes it with its epilogue; so the reference device,
- * which has no such kernels, keeps the plain nodes. The folded weights follow from parameters alone, so they are
- * computed once (plan.c).
+ * which has no such kernels, keeps the plain nodes.
  */
 #include "core/context.h"
 #include "core/kernel.h"
 #include "core/pass.h"
 
-#include <nacre/ops.h>
-
 #include <string.h>
 
-enum { BIAS = 2, RESIDUAL = 3, OPERANDS = 4 };
+enum { RESIDUAL = 3, OPERANDS = 4 };
 
 static bool is_product(const nc_node *node)
 {
@@ -100,49 +96,8 @@ static bool crosses_state_change(const nacre_graph *graph, const nc_node *from, 
     return false;
 }
 
-/* ---- normalisation ---- */
-
-static bool changes_state(const nacre_graph *graph)
-{
-    for (int i = 0; i < graph->node_count; i++)
-        if (graph->nodes[i]->op->flags & NACRE_OP_STATEFUL) return true;
-    return false;
-}
-
-/* (conv(x, w) + b - mean) s + beta = conv(x, w s) + (b - mean) s + beta with s = gamma / sqrt(var + epsilon). */
-static bool fold_norm(nc_rewrite *rewrite, const nc_node *norm)
-{
-    enum { X, MEAN, VAR, GAMMA, BETA, NORM_OPERANDS };
-    nacre_graph *to = rewrite->to;
-    nacre_tensor *operands[NORM_OPERANDS] = {0};
-    nc_node *product = foldable(rewrite, norm->inputs[X]);
-    if (!product || strcmp(product->op->name, "conv") || (product->input_count > RESIDUAL && product->inputs[RESIDUAL]))
-        return false;
-    for (int i = MEAN; i < norm->input_count; i++) {
-        operands[i] = nc_mapped(rewrite, norm->inputs[i]);
-        if (operands[i] && operands[i]->node->op != &nc_op_parameter) return false;
-    }
-    nacre_tensor *weight = product->inputs[1], *bias = product->input_count > BIAS ? product->inputs[BIAS] : NULL;
-    if (weight->node->op != &nc_op_parameter || (bias && bias->node->op != &nc_op_parameter)) return false;
-    if (weight->dtype != NACRE_F32 || operands[VAR]->dtype != NACRE_F32 || !kernel_of(to, product)) return false;
-    nacre_graph_set_path(to, product->path);
-    nacre_tensor *epsilon = nacre_full(to, NACRE_F32, NACRE_SCALAR, nacre_unword(norm->attributes[0]));
-    nacre_tensor *scale = nacre_rsqrt(nacre_add(operands[VAR], epsilon));
-    if (operands[GAMMA]) scale = nacre_mul(scale, operands[GAMMA]);
-    nacre_shape per_output = {.rank = weight->shape.rank, .dims = {weight->shape.dims[0], 1, 1, 1, 1}};
-    weight = nacre_mul(weight, nacre_reshape(scale, per_output));
-    nacre_tensor *shift = nacre_mul(bias ? nacre_sub(bias, operands[MEAN]) : nacre_neg(operands[MEAN]), scale);
-    if (operands[BETA]) shift = nacre_add(shift, operands[BETA]);
-    nacre_tensor *folded =
-        nacre_apply(to, product->op, (nacre_tensor *[]){product->inputs[X], weight, shift}, 3, product->attributes);
-    if (folded) nc_map(rewrite, &norm->outputs[0], folded);
-    return folded != NULL;
-}
-
 static bool fold(nc_rewrite *rewrite, const nc_node *node)
 {
-    if (!strcmp(node->op->name, "batch_norm_inference"))
-        return !changes_state(rewrite->from) && fold_norm(rewrite, node);
     if (strcmp(node->op->name, "add")) return fold_activation(rewrite, node);
     for (int side = 0; side < 2; side++)
         if (is_product(nc_mapped(rewrite, node->inputs[side])->node) &&

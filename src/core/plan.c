@@ -1,6 +1,7 @@
 /* core/plan.c - from a graph to steps over packed memory. */
 #include "core/context.h"
 #include "core/kernel.h"
+#include "core/measure.h"
 #include "core/memory.h"
 #include "core/model.h"
 #include "core/pass.h"
@@ -116,17 +117,20 @@ static bool varies(const nc_node *node)
     return node->op == &nc_op_input || node->op->flags & (NACRE_OP_RANDOM | NACRE_OP_STATEFUL);
 }
 
-static void find_steady_steps(nc_plan *plan)
+/* Steps before this one are marked already. */
+static void mark_steady(nc_plan *plan, int index)
 {
-    for (int i = 0; i < plan->graph->node_count; i++) plan->changes_weights |= changes_weights(plan->graph->nodes[i]);
+    const nc_node *node = plan->graph->nodes[index];
+    nc_step *step = &plan->steps[index];
     if (plan->context->device == NACRE_DEVICE_REFERENCE || plan->changes_weights) return;
-    for (int i = 0; i < plan->graph->node_count; i++) {
-        const nc_node *node = plan->graph->nodes[i];
-        nc_step *step = &plan->steps[i];
-        step->steady = !varies(node);
-        for (int k = 0; k < node->input_count; k++) step->steady &= is_steady(plan, node->inputs[k]);
-        step->prepares_once = step->prepared_bytes > 0 && is_steady(plan, node->inputs[step->kernel->prepared_operand]);
-    }
+    step->steady = !varies(node);
+    for (int k = 0; k < node->input_count; k++) step->steady &= is_steady(plan, node->inputs[k]);
+}
+
+static bool prepares_once(const nc_plan *plan, const nc_step *step)
+{
+    return step->kernel && step->kernel->prepared && !plan->changes_weights &&
+           is_steady(plan, step->node->inputs[step->kernel->prepared_operand]);
 }
 
 static int new_lifetime(compiler *compilation, size_t bytes, int time)
@@ -301,32 +305,45 @@ static char *address_of(const compiler *compilation, int64_t lifetime)
 
 /* ---- steps ---- */
 
+static bool choose_kernel(nc_plan *plan, nc_step *step)
+{
+    const nc_node *node = step->node;
+    nacre_node_info info;
+    if (!nc_node_info(&plan->arena, plan->context, node, NC_LAYOUT_AS_IS, &info)) return false;
+    step->call = (nacre_call){.op = node->op,
+                              .attributes = node->attributes,
+                              .inputs = info.inputs,
+                              .input_count = info.input_count,
+                              .outputs = (nacre_view *)info.outputs,
+                              .output_count = info.output_count,
+                              .team = plan->context->team,
+                              .chain = node->chain};
+    step->kernel = nc_choose_kernel(plan->context, &info);
+    step->prepares_once = prepares_once(plan, step);
+    const nacre_kernel *fastest = nc_measured_kernel(plan->context, step, &info, &plan->arena, &step->times);
+    if (fastest) step->kernel = fastest;
+    if (step->kernel && step->kernel->workspace) step->workspace_bytes = step->kernel->workspace(&info);
+    if (step->kernel && step->kernel->prepared) step->prepared_bytes = step->kernel->prepared(&info);
+    step->prepares_once = step->prepared_bytes > 0 && prepares_once(plan, step);
+    return nacre_check(plan->context) == NACRE_OK;
+}
+
 static bool choose_kernels(nc_plan *plan)
 {
     nacre_graph *graph = plan->graph;
     plan->step_count = graph->node_count;
     plan->steps = nacre_allocate(plan->context, sizeof *plan->steps * (size_t)(graph->node_count + 1));
     if (!plan->steps) return false;
+    for (int i = 0; i < graph->node_count; i++) plan->changes_weights |= changes_weights(graph->nodes[i]);
     for (int i = 0; i < graph->node_count; i++) {
         nc_step *step = &plan->steps[i];
-        nc_node *node = graph->nodes[i];
-        nacre_node_info info;
-        step->node = node;
-        if (node->op->flags & (NACRE_OP_LEAF | NACRE_OP_ALIAS) && !(node->op->flags & NACRE_OP_STATEFUL)) continue;
-        if (!nc_node_info(&plan->arena, plan->context, node, NC_LAYOUT_AS_IS, &info)) return false;
-        step->kernel = nc_choose_kernel(plan->context, &info);
-        if (step->kernel && step->kernel->workspace) step->workspace_bytes = step->kernel->workspace(&info);
-        if (step->kernel && step->kernel->prepared) step->prepared_bytes = step->kernel->prepared(&info);
-        step->call = (nacre_call){.op = node->op,
-                                  .attributes = node->attributes,
-                                  .inputs = info.inputs,
-                                  .input_count = info.input_count,
-                                  .outputs = (nacre_view *)info.outputs,
-                                  .output_count = info.output_count,
-                                  .team = plan->context->team,
-                                  .chain = node->chain};
+        step->node = graph->nodes[i];
+        mark_steady(plan, i);
+        const unsigned flags = step->node->op->flags;
+        if (flags & (NACRE_OP_LEAF | NACRE_OP_ALIAS) && !(flags & NACRE_OP_STATEFUL)) continue;
+        if (!choose_kernel(plan, step)) return false;
     }
-    find_steady_steps(plan);
+    nc_measurements_save(plan->context);
     return true;
 }
 

@@ -30,6 +30,7 @@ typedef struct nc_step {
     const nacre_kernel *kernel; /* NULL: the operation's reference */
     nacre_call call;
     size_t workspace_bytes, workspace_offset, prepared_bytes;
+    const char *times; /* of the kernels that were timed, NULL: none was */
     bool in_place;
     bool steady;        /* depends on parameters and constants alone, and the plan changes none */
     bool prepares_once; /* the same of what its kernel prepares */
@@ -72,5 +73,7 @@ nc_plan *nc_plan_of(nacre_graph *graph); /* finds or makes; NULL after a failure
 void nc_plan_drop(nacre_graph *graph);   /* the graph has changed: it no longer points to a plan */
 nc_plan *nc_plan_compile(nacre_graph *graph);
 void nc_plan_destroy(nc_plan *plan);
+/* "f32[1,3,8,8]nhwc f32[4,3,3,3] -> f32[1,4,8,8]nhwc padding=1,1" */
+void nc_print_signature(nacre_buffer *buffer, const nc_step *step);
 
 #endif

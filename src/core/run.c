@@ -64,7 +64,7 @@ static void print_attributes(nacre_buffer *buffer, const nc_node *node)
     }
 }
 
-static void print_signature(nacre_buffer *buffer, const nc_step *step)
+void nc_print_signature(nacre_buffer *buffer, const nc_step *step)
 {
     for (int i = 0; i < step->call.input_count; i++) {
         if (i) nacre_buffer_print(buffer, " ");
@@ -84,6 +84,7 @@ static void print_signature(nacre_buffer *buffer, const nc_step *step)
     if (step->node->chain) nacre_buffer_print(buffer, "}");
 }
 
+/* Why not each kernel that comes before the chosen one, or if times decided, why the others had none. */
 static void print_refusals(nacre_buffer *buffer, const nacre_context *context, const nc_step *step)
 {
     nc_arena arena = nc_arena_create((nacre_context *)context);
@@ -92,6 +93,8 @@ static void print_refusals(nacre_buffer *buffer, const nacre_context *context, c
     if (nc_node_info(&arena, context, step->node, NC_LAYOUT_AS_IS, &info)) {
         for (int i = 0; (kernel = nacre_kernel_at(context, step->node->op, i)) && kernel != step->kernel; i++) {
             const char *reason = nc_refusal(context, kernel, &info);
+            if (!reason && step->times) continue;
+            if (!reason && kernel->slower) reason = kernel->slower(&info);
             nacre_buffer_print(buffer, "%s%s: %s", buffer->size ? "; " : "", kernel->variant, reason ? reason : "?");
         }
     }
@@ -108,6 +111,7 @@ static nacre_plan_step describe(nc_plan *plan, int index)
                                  .variant = step->kernel ? step->kernel->variant : "reference",
                                  .signature = "",
                                  .refusals = "",
+                                 .times = step->times ? step->times : "",
                                  .workspace_bytes = step->workspace_bytes,
                                  .in_place = step->in_place,
                                  .once = step->steady,
@@ -129,7 +133,7 @@ nacre_status nacre_plan_visit(nacre_graph *graph, void (*visit)(void *, const na
     for (int i = 0; i < plan->step_count; i++) {
         nacre_buffer_clear(&signature);
         nacre_buffer_clear(&refusals);
-        print_signature(&signature, &plan->steps[i]);
+        nc_print_signature(&signature, &plan->steps[i]);
         print_refusals(&refusals, graph->context, &plan->steps[i]);
         nacre_plan_step step = describe(plan, i);
         if (signature.size) step.signature = signature.data;
