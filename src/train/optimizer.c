@@ -157,7 +157,7 @@ static nacre_update_options options_of(const nacre_optimizer *optimizer, const n
                                   .rho = optimizer->rho,
                                   .centered = optimizer->centered,
                                   .trust = optimizer->trust,
-                                  .plain = parameter->vector};
+                                  .plain = parameter->vector && optimizer->kind != NACRE_OPTIMIZER_LARC};
 }
 
 static bool alike(const nc_parameters *all, const nc_parameter *a, const nc_parameter *b)
