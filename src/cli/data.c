@@ -1,5 +1,5 @@
 /* cli/data.c - the data sets that Nacre knows: what they are, whether they are here, how they come here. */
-#include "cli.h"
+#include "data_show.h"
 
 #include <nacre/data.h>
 #include <nacre/image.h>
@@ -294,12 +294,15 @@ static nc_exit export_pictures(nc_call *call, const char *name)
 
 static int run(nc_call *call)
 {
-    enum { LIST, INFO, GET, EXPORT };
+    enum { LIST, INFO, GET, EXPORT, SHOW };
     int action = nc_choice_index(call->command->arguments[0].choices, call->arguments[0]);
     const char *name = call->argument_count > 1 ? call->arguments[1] : NULL;
     if (action == LIST) return name ? nc_usage_error(call, "list takes no name, got '%s'", name) : list(call);
     if (!name) return nc_usage_error(call, "NAME is missing: 'nacre data list' shows what there is");
-    return action == INFO ? info(call, name) : action == GET ? get(call, name) : export_pictures(call, name);
+    return action == INFO   ? info(call, name)
+           : action == GET  ? get(call, name)
+           : action == SHOW ? nc_data_show(call, name)
+                            : export_pictures(call, name);
 }
 
 static const nc_option OPTIONS[] = {
@@ -313,19 +316,20 @@ static const nc_option OPTIONS[] = {
      .type = NC_FOLDER,
      .argument = "DIR",
      .fallback = "pictures",
-     .doc = "export: where the pictures go."},
+     .doc = "export: where the pictures go. show: the PNG file, sheet.png without it."},
     {.name = "count",
      .letter = 'n',
      .type = NC_INTEGER,
      .argument = "N",
      .fallback = "10",
-     .doc = "export: at most so many."},
+     .doc = "export: at most so many. show: so many rows."},
     {.name = "part",
      .type = NC_CHOICE,
      .argument = "PART",
      .choices = "train|validation|test|all",
      .fallback = "test",
-     .doc = "export: from which part: train, validation, test or all."},
+     .doc =
+         "export and show: from which part: train, validation, test or all. A recipe is shown by its training part."},
     {0},
 };
 
@@ -334,30 +338,34 @@ static const nc_example EXAMPLES[] = {
     {"nacre data info fashion_mnist", "Its files, their SHA-256, licence and classes."},
     {"nacre data get mnist --data data --mirror https://example.org/sets", NULL},
     {"nacre data export glyphs -n 5 -o digits", "Five pictures to try nacre predict on."},
+    {"nacre data show recipes/glyphs.yaml -o sheet.png", "What the recipe's augmentation makes of ten samples."},
     {0},
 };
 
 const nc_command nc_command_data = {
     .name = "data",
-    .summary = "list, describe, fetch and export data sets",
+    .summary = "list, describe, fetch, export and show data sets",
     .description =
         "list shows the data sets that Nacre knows by name and which of them are in the data folder. info describes "
         "one, "
         "or whatever file or folder NAME is. get brings its files into the data folder: they are continued where a "
         "transfer broke off, and used only when size and SHA-256 are right. export writes pictures of a set as PNG "
-        "files, in one folder per class.\n\nThe set glyphs needs no files: the program draws its digits itself, as "
+        "files, in one folder per class. show draws a sheet of a set's pictures or, for a recipe (.yaml), of its "
+        "training "
+        "samples: first as evaluation has them, then as seven epochs of training do, transforms, mixup and cutmix "
+        "included.\n\nThe set glyphs needs no files: the program draws its digits itself, as "
         "many "
         "as are wanted, the same ones for the same seed.",
     .with = NC_WITH_DATA | NC_WITH_SEED | NC_WITH_JSON | NC_WITH_QUIET,
     .options = OPTIONS,
     .arguments = {{.name = "ACTION",
                    .type = NC_CHOICE,
-                   .choices = "list|info|get|export",
-                   .doc = "What to do: list, info, get or export."},
+                   .choices = "list|info|get|export|show",
+                   .doc = "What to do: list, info, get, export or show."},
                   {.name = "NAME",
                    .type = NC_FILE,
                    .optional = true,
-                   .doc = "A data set, or for info and export also a file or folder."}},
+                   .doc = "A data set; for info, export and show also a file or folder, for show also a recipe."}},
     .examples = EXAMPLES,
     .run = run,
 };

@@ -75,4 +75,28 @@ if [ -n "$data" ]; then
     expect_code 0
     expect_out 'holds    150 samples'
 fi
+# ---- show ----
+
+run "$NACRE" data show glyphs -o "$scratch/sheet.png" -n 2
+expect_code 0
+expect_out "$scratch/sheet.png: samples of all classes"
+run "$NACRE" data info "$scratch/sheet.png"
+expect_code 0
+expect_out '[3, 180, 708]'
+cat >"$scratch/mixed.yaml" <<'END'
+data: {source: glyphs, count: 60, transforms: [trivialaugment, scale(1/255), random_erasing]}
+model: {zoo: lenet}
+training: {mixup: 0.4, cutmix: 1}
+END
+for sheet in a b; do
+    run "$NACRE" data show "$scratch/mixed.yaml" -o "$scratch/$sheet.png" -n 3
+    expect_code 0
+    expect_out 'each row a sample'
+done
+cmp -s "$scratch/a.png" "$scratch/b.png" || fault 'the same samples were drawn differently'
+run "$NACRE" data show glyphs -n 0
+expect_code 2
+run "$NACRE" data show nonsense -o "$scratch/none.png"
+expect_code 1
+[ ! -e "$scratch/none.png" ] || fault 'a sheet of nothing was written'
 finish
