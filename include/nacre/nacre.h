@@ -4,6 +4,7 @@
 #ifndef NACRE_NACRE_H
 #define NACRE_NACRE_H
 
+#include <nacre/advise.h>      /* what data and a recipe ask for */
 #include <nacre/base.h>        /* contexts, errors, memory, dtypes, shapes */
 #include <nacre/data.h>        /* datasets, transforms, loaders */
 #include <nacre/generate.h>    /* sequences continued token by token */
@@ -19,7 +20,7 @@
 #include <nacre/recipe.h>      /* data, model and training in one YAML file */
 #include <nacre/report.h>      /* plots, logs of runs, progress, the HTML report */
 #include <nacre/safetensors.h> /* named arrays in one file */
-#include <nacre/select.h>      /* choosing a model: cross-validation */
+#include <nacre/select.h>      /* choosing a model: cross-validation, searches */
 #include <nacre/text.h>        /* models as text */
 #include <nacre/train.h>       /* fitting, checkpoints, evaluation */
 #include <nacre/zoo.h>         /* named architectures */

@@ -57,9 +57,9 @@ typedef struct nacre_folds_options {
  * - the epoch is chosen on data.validation's share of the other folds, drawn as ever (or on the official validation
  *   part); with data.validation 0 the last weights count;
  * - preprocessing is fitted on what is left, the samples trained on.
- * `output` (NULL: the recipe's, else runs/NAME) gets a folder fold-1, fold-2, ... of an ordinary run each, folds.json
- * and report.html. Before anything is trained, an error says that there are more folds than samples or groups, a class
- * with fewer samples than folds where validation.stratified is set, or no such column to group by. */
+ * `output` (NULL: the recipe's or runs/NAME, and -folds) gets a folder fold-1, fold-2, ... of an ordinary run each,
+ * folds.json and report.html. Before anything is trained, an error says that there are more folds than samples or
+ * groups, a class with fewer samples than folds where validation.stratified is set, or no such column to group by. */
 NACRE_API nacre_status nacre_cross_validate(nacre_context *context, const nacre_recipe *recipe, const char *data_folder,
                                             const char *output, const nacre_folds_options *options,
                                             nacre_folds_result *result);
@@ -136,8 +136,8 @@ typedef struct nacre_tune_options {
  *   on continues from its checkpoint; its schedule is that of the whole run from the beginning. The best one is always
  *   trained to the end.
  * Settings that are all finite are tried once each at most.
- * `output` (NULL: the recipe's, else runs/NAME) gets tune.jsonl (a record per run, appended), trial-1, trial-2, ...
- * with checkpoints and logs, best.yaml, parallel.png and report.html. A search that was killed at any moment and is
+ * `output` (NULL: the recipe's or runs/NAME, and -tune) gets tune.jsonl (a record per run, appended), trial-1, trial-2,
+ * ... with checkpoints and logs, best.yaml, parallel.png and report.html. A search that was killed at any moment and is
  * resumed ends with the same log and the same bits. Before any training, an error says which range, which setting or
  * which combination of settings the recipe cannot take. */
 NACRE_API nacre_status nacre_tune(nacre_context *context, const nacre_recipe *recipe, const char *data_folder,

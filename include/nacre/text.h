@@ -56,6 +56,9 @@ NACRE_API nacre_text *nacre_text_load(nacre_context *context, const char *path);
 NACRE_API void nacre_text_destroy(nacre_text *text);           /* NULL is fine */
 NACRE_API const char *nacre_text_name(const nacre_text *text); /* of the model */
 
+/* A parameter of the model with its default; false past the end. Defaults that are no plain number or text are "". */
+NACRE_API bool nacre_text_parameter(const nacre_text *text, int index, nacre_setting *parameter);
+
 /* Appends the text with comments, in the one usual form: a text in that form comes back byte by byte. `parameters`
  * (ended by a NULL name; NULL: none) replace the defaults of the model's parameters, so that the result stands for
  * itself. */

@@ -5,19 +5,30 @@
 
 enum { MAX_SETTINGS = 64, MAX_MORE = 8 };
 
-static nacre_recipe *load(nc_call *call, const char *path, const char *const *settings)
+/* What a recipe is read from: a file, or a text under a name. */
+typedef struct origin {
+    const char *path, *text;
+} origin;
+
+static nacre_recipe *read(nc_call *call, const origin *from, const char *const *settings)
 {
-    nacre_recipe *recipe = nacre_recipe_load(call->context, path, settings);
+    if (!from->text) return nacre_recipe_load(call->context, from->path, settings);
+    return nacre_recipe_parse(call->context, from->text, strlen(from->text), from->path, settings);
+}
+
+static nacre_recipe *load(nc_call *call, const origin *from, const char *const *settings)
+{
+    nacre_recipe *recipe = read(call, from, settings);
     if (!recipe) return NULL;
     bool reference = !strcmp(recipe->training.device, "reference");
     int64_t threads = recipe->training.threads;
     if (!reference && threads == 0) return recipe;
     nacre_recipe_destroy(recipe);
     if (nc_renew_context(call, reference ? "reference" : "cpu", threads) != NC_EXIT_DONE) return NULL;
-    return nacre_recipe_load(call->context, path, settings);
+    return read(call, from, settings);
 }
 
-nacre_recipe *nc_open_recipe(nc_call *call, const char *path, const char *const *more, int *code)
+static nacre_recipe *open_from(nc_call *call, const origin *from, const char *const *more, int *code)
 {
     const char *settings[MAX_SETTINGS + MAX_MORE + 2] = {0}, *setting;
     char seed[64];
@@ -35,5 +46,15 @@ nacre_recipe *nc_open_recipe(nc_call *call, const char *path, const char *const 
         settings[count++] = seed;
     }
     for (int i = 0; more && more[i] && i < MAX_MORE; i++) settings[count++] = more[i];
-    return load(call, path, settings);
+    return load(call, from, settings);
+}
+
+nacre_recipe *nc_open_recipe(nc_call *call, const char *path, const char *const *more, int *code)
+{
+    return open_from(call, &(origin){.path = path}, more, code);
+}
+
+nacre_recipe *nc_parse_recipe(nc_call *call, const char *text, const char *name, int *code)
+{
+    return open_from(call, &(origin){.path = name, .text = text}, NULL, code);
 }

@@ -14,5 +14,7 @@
 /* NULL after a failure, or after a message about the usage, with *code. `more` are further settings, ended by NULL;
  * NULL: none. The recipe may say where to compute: then call->context is another one afterwards. */
 nacre_recipe *nc_open_recipe(nc_call *call, const char *path, const char *const *more, int *code);
+/* The same from a text; `name` stands for the path in messages and names the recipe. */
+nacre_recipe *nc_parse_recipe(nc_call *call, const char *text, const char *name, int *code);
 
 #endif

@@ -151,7 +151,7 @@ static const nc_option OPTIONS[] = {
     {"trials", 'n', NC_INTEGER, "N", NULL, NULL, false, "How many settings to draw; the recipe's tune.trials."},
     NC_SET_OPTION,
     {"output", 'o', NC_FOLDER, "DIR", NULL, NULL, false,
-     "The folder for the log, trials, picture, report and best recipe. Without it the recipe's, else runs/NAME."},
+     "The folder for the log, trials, picture, report and best recipe. Without it runs/NAME-tune."},
     {"resume", 'r', NC_FLAG, NULL, NULL, NULL, false, "Go on with the search in the output folder."},
     {0},
 };

@@ -636,3 +636,18 @@ const char *nacre_text_name(const nacre_text *text)
 {
     return text ? text->model->name : NULL;
 }
+
+bool nacre_text_parameter(const nacre_text *text, int index, nacre_setting *parameter)
+{
+    const nc_item *item = text ? text->model->items : NULL;
+    while (item && index-- > 0) item = item->next;
+    if (!item) return false;
+    const nc_expr *value = item->value;
+    bool number = value && value->kind == NC_EXPR_NUMBER;
+    bool plain = number || (value && (value->kind == NC_EXPR_TEXT || value->kind == NC_EXPR_NAME));
+    *parameter = (nacre_setting){.name = item->name,
+                                 .text = plain ? value->text : "",
+                                 .is_number = number,
+                                 .number = number ? value->number : 0};
+    return true;
+}

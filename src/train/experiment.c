@@ -53,9 +53,16 @@ nacre_dataset *nacre_experiment_part(nacre_context *context, const nacre_recipe 
     return dataset;
 }
 
+nacre_dataset *nc_experiment_pool(nacre_context *context, nacre_dataset *all, const nacre_recipe *recipe)
+{
+    nacre_recipe whole = *recipe;
+    whole.data.validation = 0;
+    return nc_experiment_part(context, all, &whole, NACRE_TRAIN);
+}
+
 /* ---- model ---- */
 
-static nacre_text *open_text(nacre_context *context, const nacre_recipe *recipe)
+nacre_text *nc_experiment_text(nacre_context *context, const nacre_recipe *recipe)
 {
     if (recipe->model.file) return nacre_text_load(context, recipe->model.file);
     if (recipe->model.text)
@@ -79,7 +86,8 @@ static bool try_model(nacre_context *context, nacre_experiment *experiment)
     nacre_shape shape = {.rank = field->shape.rank + 1, .dims = {1}};
     for (int i = 0; i < field->shape.rank; i++) shape.dims[i + 1] = field->shape.dims[i];
     nacre_graph *graph = nacre_graph_create(context);
-    nacre_tensor *input = nacre_input(graph, field->name, NACRE_F32, shape);
+    nacre_dtype dtype = field->role == NACRE_ROLE_IMAGE ? NACRE_F32 : field->dtype;
+    nacre_tensor *input = nacre_input(graph, field->name, dtype, shape);
     nacre_model_set_seed(network->model, (uint64_t)experiment->recipe->training.seed);
     nacre_tensor *output = nacre_network_build(network, nacre_root(graph, network->model, false), &input, 1);
     if (output && network->class_count > 0 && nacre_tensor_dim(output, 1) < network->class_count)
@@ -97,7 +105,7 @@ static bool open_network(nacre_context *context, nacre_experiment *experiment)
     nacre_transforms *transforms =
         nacre_transforms_parse(context, recipe->data.transforms ? recipe->data.transforms : "");
     if (transforms) nacre_transforms_fit(transforms, experiment->train);
-    nacre_text *text = open_text(context, recipe);
+    nacre_text *text = nc_experiment_text(context, recipe);
     experiment->network =
         nc_network_create(context, text, recipe->model.parameters, transforms, experiment->train, recipe);
     return experiment->network && try_model(context, experiment);
@@ -122,11 +130,13 @@ static bool check_targets(const nacre_experiment *experiment)
 
 /* ---- open and close ---- */
 
-char *nc_experiment_folder(nacre_context *context, const nacre_recipe *recipe, const char *output)
+char *nc_experiment_folder(nacre_context *context, const nacre_recipe *recipe, const char *output, const char *what)
 {
+    const char *name = recipe->name ? recipe->name : "run", *folder = recipe->output.folder;
     if (output) return nacre_duplicate(context, output);
-    if (recipe->output.folder) return nacre_duplicate(context, recipe->output.folder);
-    return nacre_path_join(context, "runs", recipe->name ? recipe->name : "run");
+    nacre_buffer path = nacre_buffer_create(context);
+    nacre_buffer_print(&path, "%s%s%s", folder ? folder : "runs/", folder ? "" : name, what);
+    return nacre_buffer_take(&path, NULL);
 }
 
 /* Patterns of groups that fit no parameter, with the place in the recipe. */
@@ -150,7 +160,7 @@ nacre_status nacre_experiment_open_on(nacre_context *context, const nacre_recipe
         .recipe = recipe, .train = parts->train, .validation = parts->validation, .test = parts->test};
     bool complete = nacre_check(context) == NACRE_OK && check_targets(experiment) &&
                     open_network(context, experiment) && check_groups(context, experiment) &&
-                    (experiment->folder = nc_experiment_folder(context, recipe, output));
+                    (experiment->folder = nc_experiment_folder(context, recipe, output, ""));
     if (!complete) nacre_experiment_close(experiment);
     return nacre_check(context);
 }

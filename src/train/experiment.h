@@ -27,8 +27,14 @@ nacre_dataset *nc_experiment_data(nacre_context *context, const nacre_recipe *re
 nacre_dataset *nc_experiment_part(nacre_context *context, nacre_dataset *all, const nacre_recipe *recipe,
                                   nacre_part part);
 
-/* Where the output goes, in fresh memory: `output`, else the recipe's, else runs/NAME. */
-char *nc_experiment_folder(nacre_context *context, const nacre_recipe *recipe, const char *output);
+/* All training samples, with those that the recipe would draw for validation. */
+nacre_dataset *nc_experiment_pool(nacre_context *context, nacre_dataset *all, const nacre_recipe *recipe);
+/* The model text that a recipe names. */
+nacre_text *nc_experiment_text(nacre_context *context, const nacre_recipe *recipe);
+
+/* Where the output goes, in fresh memory: `output`, else the recipe's folder or runs/NAME, with `what` behind it
+ * ("-tune", "" for a run itself). */
+char *nc_experiment_folder(nacre_context *context, const nacre_recipe *recipe, const char *output, const char *what);
 
 /* report.html and the curves as PNG in the experiment's folder. `gallery` NULL: no test part. */
 nacre_status nc_experiment_report(nacre_context *context, nacre_experiment *experiment, nacre_gallery *gallery,

@@ -27,12 +27,12 @@ typedef struct validating {
 /* All training samples; those that the recipe would draw for validation are drawn within each fold instead. */
 static bool open_pool(validating *all, const char *data_folder)
 {
-    nacre_recipe whole = *all->recipe;
-    whole.data.validation = 0;
+    nacre_recipe unsplit = *all->recipe;
+    unsplit.data.validation = 0;
     nacre_dataset *data = nc_experiment_data(all->context, all->recipe, data_folder);
     if (data) {
-        all->pool = nc_experiment_part(all->context, data, &whole, NACRE_TRAIN);
-        all->validation = nc_experiment_part(all->context, data, &whole, NACRE_VALIDATION);
+        all->pool = nc_experiment_pool(all->context, data, all->recipe);
+        all->validation = nc_experiment_part(all->context, data, &unsplit, NACRE_VALIDATION);
     }
     nacre_dataset_destroy(data);
     all->folds = (nacre_fold_options){.count = (int)all->recipe->validation.folds,
@@ -281,9 +281,9 @@ nacre_status nacre_cross_validate(nacre_context *context, const nacre_recipe *re
     validating all = {.context = context, .recipe = recipe, .result = result};
     if (options) all.options = *options;
     nacre_lock *lock = NULL;
-    bool ready = open_pool(&all, data_folder) && (all.folder = nc_experiment_folder(context, recipe, output)) &&
-                 nacre_make_directories(context, all.folder) == NACRE_OK &&
-                 (lock = nacre_lock_directory(context, all.folder));
+    bool ready =
+        open_pool(&all, data_folder) && (all.folder = nc_experiment_folder(context, recipe, output, "-folds")) &&
+        nacre_make_directories(context, all.folder) == NACRE_OK && (lock = nacre_lock_directory(context, all.folder));
     if (ready) run_all(&all);
     nacre_unlock(lock);
     nacre_release(context, all.folder);

@@ -23,10 +23,8 @@ nacre_spread nacre_spread_of(const double *values, int64_t count)
 /* Two digits of the deviation, and the mean to the same place. */
 char *nacre_text_spread(char text[NACRE_SPREAD_SIZE], nacre_spread spread)
 {
-    char mean[NACRE_NUMBER_SIZE];
     if (!(spread.deviation > 0) || spread.deviation > 1e9 || spread.deviation < 1e-6) {
-        snprintf(text, NACRE_SPREAD_SIZE, spread.count > 1 ? "%s ± %.2g" : "%s", nacre_text_value(mean, spread.mean),
-                 spread.deviation);
+        snprintf(text, NACRE_SPREAD_SIZE, spread.count > 1 ? "%.4g ± %.2g" : "%.4g", spread.mean, spread.deviation);
         return text;
     }
     int places = (int)fmax(1 - floor(log10(spread.deviation)), 0);

@@ -410,7 +410,8 @@ nacre_status nacre_tune(nacre_context *context, const nacre_recipe *recipe, cons
     searching search = {.context = context, .recipe = recipe, .result = result};
     if (options) search.options = *options;
     nacre_lock *lock = NULL;
-    bool ready = prepare(&search, data_folder) && (search.folder = nc_experiment_folder(context, recipe, output)) &&
+    bool ready = prepare(&search, data_folder) &&
+                 (search.folder = nc_experiment_folder(context, recipe, output, "-tune")) &&
                  nacre_make_directories(context, search.folder) == NACRE_OK &&
                  (lock = nacre_lock_directory(context, search.folder));
     if (ready) search_all(&search, data_folder);
