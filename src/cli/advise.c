@@ -181,9 +181,10 @@ enum { TEXT_SIZE = 8192 };
 
 static bool take_text(nacre_buffer *buffer, char text[TEXT_SIZE])
 {
-    bool fits = !buffer->failed && buffer->size < TEXT_SIZE;
+    bool fits = buffer->data && !buffer->failed && buffer->size < TEXT_SIZE;
     if (fits) memcpy(text, buffer->data, buffer->size + 1);
-    if (!fits && !buffer->failed) nacre_fail(buffer->context, NACRE_ERROR_ARGUMENT, "the name of the data is too long");
+    if (buffer->size >= TEXT_SIZE)
+        nacre_fail(buffer->context, NACRE_ERROR_ARGUMENT, "the name of the data is too long");
     nacre_buffer_destroy(buffer);
     return fits;
 }

@@ -188,7 +188,7 @@ static double decay_for(const findings *all)
 {
     const nacre_recipe *recipe = all->advising->recipe;
     const nacre_pilot *base = &all->fractions[FRACTIONS];
-    double batches = ceil((double)base->samples / (double)recipe->training.batch_size);
+    double batches = ceil((double)base->samples / (double)nc_recipe_batch(recipe));
     double updates = batches * (double)recipe->training.epochs;
     double rate = recipe->optimizer.learning_rate;
     if (!strcmp(recipe->optimizer.name, "sgd")) rate /= 1 - recipe->optimizer.momentum;
@@ -418,6 +418,9 @@ static bool open_pool(nc_advising *advising, const char *data_folder)
         advising->pool = nacre_dataset_split(pool, NACRE_ALL, NULL);
     nacre_dataset_destroy(pool);
     if (!ready || !advising->pool) return false;
+    if (!(recipe->optimizer.learning_rate > 0))
+        nacre_recipe_fail(recipe, "optimizer.learning_rate", NACRE_ERROR_ARGUMENT,
+                          "must be a number for pilots, which try other rates beside it");
     if (!advice->survey.regression && advice->survey.classes == 0)
         nacre_fail(advising->context, NACRE_ERROR_UNSUPPORTED,
                    "%s has neither classes nor numbers to predict, so there is nothing to advise on",

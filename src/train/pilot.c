@@ -49,7 +49,7 @@ static nacre_status measure(const trial_run *run, nacre_dataset *dataset, double
                                                  .user = experiment->network,
                                                  .dataset = dataset,
                                                  .transforms = nacre_network_transforms(experiment->network),
-                                                 .workers = (int)recipe->data.workers,
+                                                 .workers = nc_recipe_workers(recipe),
                                                  .loss = recipe->training.loss,
                                                  .metrics = run->metrics},
                        &evaluation);

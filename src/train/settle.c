@@ -144,7 +144,7 @@ static nacre_status settle_workers(search *all)
 /* The numbers of the recipe in the checkpoint; *found false without one. */
 static nacre_status recall(nacre_context *context, nacre_recipe *recipe, const char *output, bool *found)
 {
-    char *folder = nc_experiment_folder(context, recipe, output), setting[3][64];
+    char *folder = nc_experiment_folder(context, recipe, output, ""), setting[3][64];
     char *path = folder ? nacre_path_join(context, folder, "last.safetensors") : NULL;
     *found = path && nacre_path_exists(path);
     nacre_safetensors *file = *found ? nacre_safetensors_open(context, path) : NULL;
