@@ -157,8 +157,8 @@ static void pack_steps_contiguous(const struct piece *piece, int64_t width, floa
             for (int i = 0; i < NC_LANES; i++) {
                 if (j + i >= piece->lines)
                     square[i] = (nc_vec){0};
-                else if (piece->pairs)
-                    square[i] = nc_load((const float *)(const void *)at(piece, j + i, 2 * u));
+                else if (piece->pairs) /* at any even address */
+                    memcpy(&square[i], at(piece, j + i, 2 * u), sizeof square[i]);
                 else
                     square[i] = widen_bits(piece->product->dtype, load_bits(at(piece, j + i, u), NC_LANES, NC_LANES));
             }

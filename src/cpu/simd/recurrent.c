@@ -387,7 +387,7 @@ static void take_workspace(const nacre_call *call, recurrence *r, int64_t passed
 {
     r->passed_row = passed_row(passed);
     r->passed[0] = call->workspace;
-    r->passed[1] = r->passed[0] + r->batch * r->passed_row;
+    r->passed[1] = r->batch > 0 ? r->passed[0] + r->batch * r->passed_row : NULL; /* no samples: no workspace */
 }
 
 static recurrence describe(const nacre_call *call, int gates, unit_function *unit)
