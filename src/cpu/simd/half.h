@@ -52,6 +52,30 @@ NC_ALWAYS_INLINE int nc_is_half(nacre_dtype dtype)
     return dtype == NACRE_BF16 || dtype == NACRE_F16;
 }
 
+/* `count` (at most NC_LANES) numbers from element `offset` on, the other lanes zero; the type is f32 or of 16 bits. */
+NC_ALWAYS_INLINE nc_vec nc_load_as(nacre_dtype dtype, const void *base, int64_t offset, int64_t count)
+{
+    if (dtype == NACRE_F32) return nc_load_some((const float *)base + offset, count);
+    uint16_t some[NC_LANES] = {0};
+    const uint16_t *from = (const uint16_t *)base + offset;
+    if (count < NC_LANES) from = memcpy(some, from, (size_t)count * sizeof *from);
+    return dtype == NACRE_BF16 ? nc_load_bf16(from) : nc_load_f16(from);
+}
+
+NC_ALWAYS_INLINE void nc_store_as(nacre_dtype dtype, void *base, int64_t offset, nc_vec v, int64_t count)
+{
+    if (dtype == NACRE_F32) {
+        nc_store_some((float *)base + offset, v, count);
+        return;
+    }
+    uint16_t some[NC_LANES], *to = (uint16_t *)base + offset, *place = count == NC_LANES ? to : some;
+    if (dtype == NACRE_BF16)
+        nc_store_bf16(place, v);
+    else
+        nc_store_f16(place, v);
+    if (place != to) memcpy(to, some, (size_t)count * sizeof *to);
+}
+
 static inline void nc_widen(nacre_dtype dtype, const uint16_t *from, int64_t count, float *to)
 {
     int64_t i = 0;

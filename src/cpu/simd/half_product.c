@@ -199,38 +199,18 @@ static void pack_apart(const struct piece *piece, float *packed)
 
 /* ---- results ----------------------------------------------------------------------------------------------------- */
 
-NC_ALWAYS_INLINE nc_vec load_as(nacre_dtype dtype, const void *base, int64_t offset, int64_t count)
-{
-    if (dtype == NACRE_F32) return nc_load_some((const float *)base + offset, count);
-    return widen_bits(dtype, load_bits((const uint16_t *)base + offset, count, count));
-}
-
-NC_ALWAYS_INLINE void store_as(nacre_dtype dtype, void *base, int64_t offset, nc_vec v, int64_t count)
-{
-    if (dtype == NACRE_F32) {
-        nc_store_some((float *)base + offset, v, count);
-        return;
-    }
-    uint16_t some[NC_LANES], *to = (uint16_t *)base + offset, *place = count == NC_LANES ? to : some;
-    if (dtype == NACRE_BF16)
-        nc_store_bf16(place, v);
-    else
-        nc_store_f16(place, v);
-    if (place != to) memcpy(to, some, (size_t)count * sizeof *to);
-}
-
 /* What follows the sums of a tile, and their way into the result; `c` counts elements from its beginning. */
 static void finish(const nc_half_product *p, const float *sums, int64_t sums_row, int64_t c, int64_t column,
                    int64_t rows, int64_t columns)
 {
     for (int64_t j = 0; j < columns; j += NC_LANES) {
         const int64_t count = nc_least(columns - j, NC_LANES);
-        const nc_vec bias = p->bias ? load_as(p->bias_dtype, p->bias, column + j, count) : (nc_vec){0};
+        const nc_vec bias = p->bias ? nc_load_as(p->bias_dtype, p->bias, column + j, count) : (nc_vec){0};
         for (int64_t i = 0; i < rows; i++) {
             nc_vec v = nc_load_some(sums + i * sums_row + j, count) + bias;
-            if (p->residual) v += load_as(p->residual_dtype, p->residual, c + i * p->c_row + j, count);
+            if (p->residual) v += nc_load_as(p->residual_dtype, p->residual, c + i * p->c_row + j, count);
             if (p->relu) v = nc_max((nc_vec){0}, v);
-            store_as(p->c_dtype, p->c, c + i * p->c_row + j, v, count);
+            nc_store_as(p->c_dtype, p->c, c + i * p->c_row + j, v, count);
         }
     }
 }
