@@ -40,13 +40,6 @@ struct nc_stream {
 #endif
 };
 
-static int64_t fail_stream(nc_stream *stream, const char *what)
-{
-    stream->failed = true;
-    nacre_fail(stream->context, NACRE_ERROR_FORMAT, "%s: %s", stream->name, what);
-    return -1;
-}
-
 /* Moves what is left of the input to the front and reads more behind it. False at the end or after a failure. */
 static bool refill(nc_stream *stream)
 {
@@ -157,6 +150,13 @@ static int64_t read_plain(nc_stream *stream, unsigned char *bytes, size_t size)
 }
 
 #ifdef NACRE_HAVE_ZLIB
+static int64_t fail_stream(nc_stream *stream, const char *what)
+{
+    stream->failed = true;
+    nacre_fail(stream->context, NACRE_ERROR_FORMAT, "%s: %s", stream->name, what);
+    return -1;
+}
+
 /* A gzip file may be several members one after the other (RFC 1952). */
 static bool next_member(nc_stream *stream)
 {

@@ -83,8 +83,9 @@ static double apart(const float *a, const float *b, int count)
 {
     double worst = 0, largest = 0;
     for (int i = 0; i < count; i++) {
-        worst = fmax(worst, fabs((double)a[i] - (double)b[i]));
-        largest = fmax(largest, fabs((double)b[i]));
+        const double difference = fabs((double)a[i] - (double)b[i]), size = fabs((double)b[i]);
+        if (difference > worst) worst = difference;
+        if (size > largest) largest = size;
     }
     return worst / largest;
 }
