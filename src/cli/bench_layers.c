@@ -50,41 +50,80 @@ typedef struct timing {
     char kernel[48];
 } timing;
 
-/* Builds the layer with its gradients; what is measured are its nodes. */
-static bool build(nc_bench_network *network, const layer *what)
+/* An input that holds the same numbers in every graph that is built of the layer. */
+static nacre_tensor *operand(nc_bench_network *network, int index, const char *name, nacre_shape shape)
+{
+    if (network->fed_count == index) return nc_feed_normal(network, name, shape);
+    nacre_tensor *input = nacre_input(network->graph, name, NACRE_F32, shape);
+    nacre_feed(input, network->fed[index]);
+    return input;
+}
+
+/* A graph of one direction of the layer. */
+static bool build(nc_bench_network *network, nacre_dtype precision, const layer *what, int direction)
 {
     const nacre_conv_options options = {.stride = {what->stride, what->stride},
                                         .padding = {what->kernel / 2, what->kernel / 2},
                                         .groups = what->groups};
-    nacre_tensor *x = nc_feed_normal(network, "x", NACRE_SHAPE(what->batch, what->in, what->size, what->size));
+    nacre_graph_reset(network->graph);
+    nacre_graph_set_precision(network->graph, precision);
+    nacre_tensor *x = operand(network, 0, "x", NACRE_SHAPE(what->batch, what->in, what->size, what->size));
     nacre_tensor *w =
-        nc_feed_normal(network, "w", NACRE_SHAPE(what->out, what->in / what->groups, what->kernel, what->kernel));
-    nacre_tensor *y = nacre_conv_with(x, w, NULL, &options), *operands[] = {w, x}, *gradients[2];
-    nacre_tensor *dy = nc_feed_normal(network, "dy", nacre_tensor_shape(y));
-    nacre_output(y);
-    const int wanted = what->first ? 1 : 2;
-    nacre_vjp(&y, &dy, 1, operands, wanted, gradients);
-    for (int i = 0; i < wanted; i++) nacre_output(gradients[i]);
+        operand(network, 1, "w", NACRE_SHAPE(what->out, what->in / what->groups, what->kernel, what->kernel));
+    nacre_tensor *y = nacre_conv_with(x, w, NULL, &options), *result = y;
+    if (direction != FORWARD) {
+        nacre_tensor *dy = operand(network, 2, "dy", nacre_tensor_shape(y)), *of = direction == DATA ? x : w;
+        nacre_vjp(&y, &dy, 1, &of, 1, &result);
+    }
+    nacre_output(result);
     return nacre_check(network->context) == NACRE_OK;
 }
 
-/* The fastest call of each direction in some runs; a direction that did not run stays as it was. */
-static bool time_runs(nc_bench *bench, nacre_graph *graph, timing best[DIRECTIONS])
+/* The fastest call of a direction in some runs. */
+static bool time_runs(nc_bench *bench, nacre_graph *graph, int direction, timing *best)
 {
     nacre_profile *profile = nacre_profile_create(bench->context);
+    const double enough = bench->seconds * 0.04, begin = nacre_seconds(); /* 5 seconds asked for: a fifth of one */
     bool complete = profile && nacre_run(graph) == NACRE_OK;
-    const double end = nacre_seconds() + bench->seconds * 0.04; /* 5 seconds asked for: a fifth of one */
+    const double start = nacre_seconds();
+    const int least = start - begin > enough ? 1 : 3;
     nacre_profile_start(profile);
-    for (int i = 0; complete && (i < 3 || nacre_seconds() < end); i++) complete = nacre_run(graph) == NACRE_OK;
+    for (int i = 0; complete && (i < least || nacre_seconds() < start + enough); i++)
+        complete = nacre_run(graph) == NACRE_OK;
     nacre_profile_stop(profile);
     nacre_profile_row row;
-    for (int i = 0; complete && nacre_profile_at(profile, i, &row); i++)
-        for (int k = 0; k < DIRECTIONS; k++) {
-            if (strcmp(row.op, OPS[k]) != 0) continue;
-            best[k] = (timing){.seconds = row.least, .operations = row.operations / (double)row.calls};
-            snprintf(best[k].kernel, sizeof best[k].kernel, "%s", row.variant);
-        }
+    for (int i = 0; complete && nacre_profile_at(profile, i, &row); i++) {
+        if (strcmp(row.op, OPS[direction]) != 0) continue;
+        *best = (timing){.seconds = row.least, .operations = row.operations / (double)row.calls};
+        snprintf(best->kernel, sizeof best->kernel, "%s", row.variant);
+    }
     nacre_profile_destroy(profile);
+    return complete;
+}
+
+/* A step of a plan that is looked for: it computes `op`; by `variant` if that is not NULL. */
+typedef struct wanted_step {
+    const char *op, *variant;
+    bool found;
+} wanted_step;
+
+static void look_at(void *user, const nacre_plan_step *step)
+{
+    wanted_step *wanted = user;
+    if (!strcmp(step->op, wanted->op) && (!wanted->variant || !strcmp(step->variant, wanted->variant)))
+        wanted->found = true;
+}
+
+/* By the kernel that the planner takes, or by `variant`; `best` stays as it was where that does not take the layer. */
+static bool time_direction(nc_bench *bench, const layer *what, int direction, const char *variant, timing *best)
+{
+    nc_bench_network *network = bench->state;
+    wanted_step wanted = {.op = OPS[direction], .variant = variant};
+    if (variant) nacre_force_variant(bench->context, OPS[direction], variant);
+    bool complete =
+        build(network, bench->dtype, what, direction) && nacre_plan_visit(network->graph, look_at, &wanted) == NACRE_OK;
+    if (complete && wanted.found) complete = time_runs(bench, network->graph, direction, best);
+    nacre_force_variant(bench->context, NULL, NULL);
     return complete;
 }
 
@@ -93,24 +132,27 @@ static double rate(const timing *time)
     return time->seconds > 0 ? time->operations / time->seconds * 1e-9 : 0;
 }
 
+/* Variants end in the instruction set that they are made for; those of lesser ones would only take time. */
+static bool same_instructions(const char *variant, const char *other)
+{
+    const char *end = strrchr(variant, '_'), *other_end = strrchr(other, '_');
+    return end && other_end && !strcmp(end, other_end);
+}
+
 /* Every other kernel of a direction that takes this layer, into `list`. */
-static bool time_others(nc_bench *bench, nacre_graph *graph, int direction, const timing *chosen, cJSON *list)
+static bool time_others(nc_bench *bench, const layer *what, int direction, const timing *chosen, cJSON *list)
 {
     const nacre_op *op = nacre_op_find(OPS[direction]);
     const nacre_kernel *kernel;
     for (int i = 0; (kernel = nacre_kernel_at(bench->context, op, i)); i++) {
-        timing best[DIRECTIONS] = {{0}};
-        if (strcmp(kernel->variant, chosen->kernel) != 0) {
-            nacre_force_variant(bench->context, op->name, kernel->variant);
-            const bool complete = time_runs(bench, graph, best);
-            nacre_force_variant(bench->context, NULL, NULL);
-            if (!complete) return false;
-        }
-        if (strcmp(best[direction].kernel, kernel->variant) != 0) continue; /* it refused */
+        timing best = {0};
+        if (!same_instructions(kernel->variant, chosen->kernel) || !strcmp(kernel->variant, chosen->kernel)) continue;
+        if (!time_direction(bench, what, direction, kernel->variant, &best)) return false;
+        if (!*best.kernel) continue; /* it refused */
         cJSON *entry = cJSON_CreateObject();
         cJSON_AddStringToObject(entry, "direction", DIRECTION[direction]);
         cJSON_AddStringToObject(entry, "kernel", kernel->variant);
-        nc_add_rounded(entry, "gfs", rate(&best[direction]), 1);
+        nc_add_rounded(entry, "gfs", rate(&best), 1);
         cJSON_AddItemToArray(list, entry);
     }
     return true;
@@ -144,13 +186,15 @@ static cJSON *describe(const layer *what, const timing best[DIRECTIONS])
 /* The layer by the kernels that the planner takes, then, forced, by the others. */
 static cJSON *measure_layer(nc_bench *bench, const layer *what, timing best[DIRECTIONS])
 {
-    nc_bench_network *network = nc_open_network(bench);
     cJSON *row = NULL;
-    if (network && build(network, what) && time_runs(bench, network->graph, best)) {
+    bool complete = nc_open_network(bench) != NULL;
+    for (int k = 0; complete && k < DIRECTIONS; k++)
+        complete = (k == DATA && what->first) || time_direction(bench, what, k, NULL, &best[k]);
+    if (complete) {
         row = describe(what, best);
         cJSON *others = cJSON_AddArrayToObject(row, "others");
-        for (int k = 0; k < DIRECTIONS; k++)
-            if (*best[k].kernel && !time_others(bench, network->graph, k, &best[k], others)) break;
+        for (int k = 0; complete && k < DIRECTIONS; k++)
+            complete = !*best[k].kernel || time_others(bench, what, k, &best[k], others);
     }
     nc_close_network(bench);
     bench->state = NULL;

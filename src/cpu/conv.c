@@ -32,6 +32,16 @@ nc_conv_node nc_conv_node_read(const nacre_op *op, const int64_t *attributes, co
     return node;
 }
 
+nc_conv_node nc_conv_node_of_info(const nacre_node_info *info)
+{
+    return nc_conv_node_read(info->op, info->attributes, info->inputs, info->input_count, &info->outputs[0]);
+}
+
+nc_conv_node nc_conv_node_of_call(const nacre_call *call)
+{
+    return nc_conv_node_read(call->op, call->attributes, call->inputs, call->input_count, &call->outputs[0]);
+}
+
 nc_conv nc_conv_problem(const nc_conv_node *node)
 {
     nc_conv conv = {.batch = node->x.shape.dims[0],
@@ -49,6 +59,12 @@ nc_conv nc_conv_problem(const nc_conv_node *node)
     return conv;
 }
 
+nc_conv nc_conv_problem_of_info(const nacre_node_info *info)
+{
+    const nc_conv_node node = nc_conv_node_of_info(info);
+    return nc_conv_problem(&node);
+}
+
 enum { LEAST_GROUP = 8 }; /* output channels of a group that are worth a vector */
 
 /* What all kernels of channels-last images refuse. */
@@ -56,7 +72,7 @@ static const char *common_refusal(const nacre_node_info *info, nc_conv_node *nod
 {
     if (info->outputs[0].dtype != NACRE_F32) return "computes f32 only";
     if (info->outputs[0].shape.rank != 4) return "takes two spatial axes only";
-    *node = nc_conv_node_read(info->op, info->attributes, info->inputs, info->input_count, &info->outputs[0]);
+    *node = nc_conv_node_of_info(info);
     if (!nc_is_channels_last(&node->x) || !nc_is_channels_last(&node->y)) return "needs channels-last images";
     if (node->window.kernel[0] * node->window.kernel[1] > NC_CONV_MAX_TAPS) return "the kernel has too many taps";
     return NULL;

@@ -33,7 +33,10 @@ typedef struct nc_conv_node {
 } nc_conv_node;
 nc_conv_node nc_conv_node_read(const nacre_op *op, const int64_t *attributes, const nacre_view *inputs, int input_count,
                                const nacre_view *output);
+nc_conv_node nc_conv_node_of_info(const nacre_node_info *info);
+nc_conv_node nc_conv_node_of_call(const nacre_call *call);
 nc_conv nc_conv_problem(const nc_conv_node *node); /* of two spatial axes */
+nc_conv nc_conv_problem_of_info(const nacre_node_info *info);
 /* Why kernels of channels-last images do not take a node, NULL if they do: those made of register tiles, and those of
  * one channel per group. */
 const char *nc_conv_direct_refusal(const nacre_node_info *info);

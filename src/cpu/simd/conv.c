@@ -11,7 +11,8 @@
 
 enum {
     PANEL = NC_TILE_COLUMNS,
-    MANY = 1 << 14, /* products of channels */
+    MANY = 1 << 12, /* products of channels, */
+    FEW = 64,       /* and channels, of 1x1 kernels */
 #ifdef NACRE_STRESS
     SCRATCH = 1 << 8,
 #else
@@ -302,28 +303,27 @@ static void multiply_slots(const nc_conv *conv, const nc_conv_node *node, void *
 
 static size_t weights_workspace(const nacre_node_info *info)
 {
-    const nc_conv_node node =
-        nc_conv_node_read(info->op, info->attributes, info->inputs, info->input_count, &info->outputs[0]);
-    const nc_conv conv = nc_conv_problem(&node);
+    const nc_conv conv = nc_conv_problem_of_info(info);
     return slots_workspace(&conv, info->threads);
 }
 
 static void run_weights(const nacre_call *call)
 {
-    const nc_conv_node node =
-        nc_conv_node_read(call->op, call->attributes, call->inputs, call->input_count, &call->outputs[0]);
+    const nc_conv_node node = nc_conv_node_of_call(call);
     const nc_conv conv = nc_conv_problem(&node);
     multiply_slots(&conv, &node, call->workspace, call->team);
 }
 
-/* Pixels whose distance is a multiple of a page meet in one set of the first-level cache; copied ones do not. */
+/* The matrix product reads an image once for all outputs. Where its result is scattered, as in the gradient of the
+ * input with a stride, it writes that twice, and for the gradient of few inputs' weights it copies more than it saves.
+ */
 static const char *slower(const nacre_node_info *info)
 {
-    const nc_conv_node node =
-        nc_conv_node_read(info->op, info->attributes, info->inputs, info->input_count, &info->outputs[0]);
-    const nc_conv conv = nc_conv_problem(&node);
-    const bool one = conv.kernel[0] * conv.kernel[1] == 1;
-    return one && conv.in_channels * conv.out_channels >= MANY ? "a 1x1 kernel is a matrix product" : NULL;
+    const nc_conv conv = nc_conv_problem_of_info(info);
+    if (conv.kernel[0] * conv.kernel[1] > 1 || conv.in_channels * conv.out_channels < MANY) return NULL;
+    const bool scattered = !strcmp(info->op->name, "conv_backward_data") && conv.stride[0] * conv.stride[1] > 1;
+    const bool narrow = !strcmp(info->op->name, "conv_backward_weight") && conv.in_channels <= FEW;
+    return scattered || narrow ? NULL : "a 1x1 kernel is a matrix product";
 }
 
 NC_CORRELATION_KERNELS(direct, DIRECT, nc_conv_direct_refusal, slower)

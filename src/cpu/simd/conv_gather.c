@@ -10,8 +10,11 @@
  *
  * A copied number takes part in one multiplication per output channel, so the copy is a few per cent of the work; no
  * matrix of patches ever exists as a whole (Chetlur et al., "cuDNN: Efficient Primitives for Deep Learning", 2014). The
- * gradient of the weights gathers in the same way: its tiles are lines of patches against output channels, summed over
- * positions. */
+ * patches of a 1x1 kernel of stride 1 lie in the image as the tiles want them and are read where they are. The gradient
+ * of the weights gathers in the same way: its tiles are lines of patches against output channels, summed over
+ * positions.
+ *
+ * What the next block will read is fetched into the second-level cache while this one is multiplied. */
 #include "cpu/simd/correlation.h"
 
 enum {
@@ -19,16 +22,22 @@ enum {
 #ifdef NACRE_STRESS
     DEPTH = 7,
     ROWS = 2 * NC_TILE_ROWS,
+    BLOCKS = 2,
     STEPS = 5,
     LINES = 2 * NC_TILE_ROWS,
-    OUTPUTS = PANEL,
+    SUMS = LINES * PANEL,
+    MOST_OUTPUTS = 2 * PANEL,
 #else
     DEPTH = 24 * 1024 / (NC_TILE_ROWS * sizeof(float)), /* of a slice */
-    ROWS = 112 / NC_TILE_ROWS * NC_TILE_ROWS,           /* positions of a task */
+    ROWS = 112 / NC_TILE_ROWS * NC_TILE_ROWS,           /* positions of a block */
+    BLOCKS = 8,                                         /* most blocks of a task */
     STEPS = 128,                                        /* positions whose patches a task for the weights holds */
     LINES = 448 / NC_TILE_ROWS * NC_TILE_ROWS,          /* of patches that such a task takes */
-    OUTPUTS = 128 / PANEL * PANEL,                      /* and output channels: its sums fit the second-level cache */
+    SUMS = LINES * 128,                                 /* of such a task: a quarter of the second-level cache */
+    MOST_OUTPUTS = 512 / PANEL * PANEL,                 /* of its output channels */
 #endif
+    LINE = 16,            /* floats of a cache line */
+    MOST_IN_PLACE = 1024, /* floats of a pixel; rows so far apart meet in one set of the first-level cache */
 };
 
 /* Floats from one gathered patch to the next: an odd number of cache lines, so that they do not meet in one set. */
@@ -47,6 +56,23 @@ static void zero_floats(float *to, int64_t count)
 {
     for (; count >= NC_LANES; count -= NC_LANES, to += NC_LANES) nc_store(to, (nc_vec){0});
     if (count > 0) nc_store_some(to, (nc_vec){0}, count);
+}
+
+/* Rows that will be read soon. */
+typedef struct upcoming {
+    const float *from;
+    int64_t pitch, rows, lines; /* floats from row to row, cache lines of a row */
+    int64_t row, line;          /* the next to fetch */
+} upcoming;
+
+static void fetch_lines(upcoming *u, int64_t count)
+{
+    for (; count > 0 && u->row < u->rows; count--) {
+        __builtin_prefetch(u->from + u->row * u->pitch + u->line * LINE, 0, 2);
+        if (++u->line < u->lines) continue;
+        u->line = 0;
+        u->row++;
+    }
 }
 
 /* ---- patches ----------------------------------------------------------------------------------------------------- */
@@ -105,13 +131,21 @@ static void gather(const nc_correlation *c, int64_t group, int64_t first, int64_
     }
 }
 
+/* Whether the patch of a position is its pixel. */
+static bool is_pixelwise(const nc_correlation *c)
+{
+    return c->tap_count == 1 && !c->taps[0].row && !c->taps[0].column && c->step[0] == 1 && c->step[1] == 1 &&
+           c->in[0] == c->out[0] && c->in[1] == c->out[1];
+}
+
 /* ---- forward and gradient of the input --------------------------------------------------------------------------- */
 
 typedef struct product {
     const nc_correlation *c;
     float *scratch;
+    bool in_place;               /* patches are read where they are */
     int64_t thread_floats, sums; /* floats of scratch; of it, for results that are not dense in y */
-    int64_t positions, blocks, panel_parts, slices;
+    int64_t positions, tasks, blocks, panel_parts, slices;
 } product;
 
 static bool is_dense(const nc_correlation *c)
@@ -122,14 +156,16 @@ static bool is_dense(const nc_correlation *c)
 static product cut(const nc_correlation *c, int threads)
 {
     product p = {.c = c, .positions = c->batch * c->out[0] * c->out[1]};
-    const int64_t most = nc_ceil_div(p.positions, NC_TILE_ROWS);
+    const int64_t most = nc_ceil_div(p.positions, NC_TILE_ROWS), depth = nc_correlation_depth(c);
+    p.in_place = is_pixelwise(c) && c->in_channels * c->groups % MOST_IN_PLACE && depth < MOST_IN_PLACE;
     p.blocks = nc_most(nc_ceil_div(p.positions, ROWS), 1);
     p.panel_parts = nc_least(nc_ceil_div(threads, p.blocks), nc_correlation_panels(c));
     if (p.panel_parts == 1 && p.blocks < 4 * threads)
         p.blocks = nc_most(nc_least(nc_round_up(p.blocks, threads), most), 1);
-    p.slices = nc_most(nc_ceil_div(nc_correlation_depth(c), DEPTH), 1);
+    p.tasks = nc_most(nc_ceil_div(p.blocks, BLOCKS), nc_least(p.blocks, 4 * threads));
+    p.slices = p.in_place ? 1 : nc_most(nc_ceil_div(depth, DEPTH), 1);
     if (!is_dense(c)) p.sums = ROWS * nc_round_up(c->out_channels, 16);
-    p.thread_floats = ROWS * pitch_of(DEPTH) + p.sums;
+    p.thread_floats = (p.in_place ? LINE : ROWS * pitch_of(DEPTH)) + p.sums; /* never none: it has an address */
     return p;
 }
 
@@ -138,8 +174,8 @@ static int64_t product_scratch(const nc_correlation *c, int threads)
     return cut(c, threads).thread_floats * threads;
 }
 
-/* The gathered slice against one panel of output channels. */
-static void multiply_panel(const nc_tile *panel, int64_t count, int64_t pitch)
+/* The slice of a block's patches against one panel of output channels; `share` lines are fetched for each tile. */
+static void multiply_panel(const nc_tile *panel, int64_t count, int64_t pitch, upcoming *next, int64_t share)
 {
     const int64_t parts = nc_ceil_div(count, NC_TILE_ROWS);
     nc_tile tile = *panel;
@@ -149,6 +185,7 @@ static void multiply_panel(const nc_tile *panel, int64_t count, int64_t pitch)
         tile.a = (const float *)panel->a + rows.begin * pitch;
         tile.c = (float *)panel->c + offset;
         if (panel->residual) tile.residual = (const float *)panel->residual + offset;
+        fetch_lines(next, share);
         nc_isa(nc_tiles_f32)[NC_TILE_STEPS_CONTIGUOUS][rows.end - rows.begin - 1][tile.columns > NC_LANES](&tile);
     }
 }
@@ -165,18 +202,19 @@ static void scatter(const product *p, int64_t group, nc_range rows, nc_range cha
                     sums + channels.begin, channels.end - channels.begin);
 }
 
-static void multiply_block(void *user, int64_t index, int thread)
+/* Positions `rows` of a group against some panels. */
+static void multiply_block(const product *p, int64_t group, nc_range rows, nc_range panels, upcoming *next,
+                           float *patches)
 {
-    const product *p = user;
     const nc_correlation *c = p->c;
     const nc_tap origin = {0, 0};
-    const int64_t group = index / p->panel_parts / p->blocks, depth = nc_correlation_depth(c);
-    const nc_range rows = nc_share(p->positions, 1, p->blocks, index / p->panel_parts % p->blocks);
-    const nc_range panels = nc_share(nc_correlation_panels(c), 1, p->panel_parts, index % p->panel_parts);
-    float *patches = p->scratch + thread * p->thread_floats, *sums = patches + ROWS * pitch_of(DEPTH);
+    const int64_t depth = nc_correlation_depth(c), count = rows.end - rows.begin;
+    const int64_t tiles = p->slices * (panels.end - panels.begin) * nc_ceil_div(count, NC_TILE_ROWS);
+    const int64_t share = nc_ceil_div(next->rows * next->lines, nc_most(tiles, 1));
+    float *sums = patches + p->thread_floats - p->sums;
     for (int64_t s = 0; s < p->slices; s++) {
         const nc_range slice = nc_share(depth, 1, p->slices, s);
-        const int64_t pitch = pitch_of(slice.end - slice.begin);
+        const int64_t pitch = p->in_place ? c->in_channels * c->groups : pitch_of(slice.end - slice.begin);
         nc_tile tile = {.a = patches,
                         .a_row = pitch,
                         .a_step = 1,
@@ -186,7 +224,10 @@ static void multiply_block(void *user, int64_t index, int thread)
                         .steps = slice.end - slice.begin,
                         .c_row = p->sums ? p->sums / ROWS : c->y_pixel,
                         .accumulate = s > 0};
-        gather(c, group, rows.begin, rows.end - rows.begin, slice, patches);
+        if (p->in_place)
+            tile.a = c->x + rows.begin * pitch + group * c->in_channels;
+        else
+            gather(c, group, rows.begin, count, slice, patches);
         for (int64_t panel = panels.begin; panel < panels.end; panel++) {
             const int64_t channel = panel * PANEL, out = group * c->out_channels + channel;
             tile.b = c->packed + (group * nc_correlation_panels(c) + panel) * depth * PANEL + slice.begin * PANEL;
@@ -198,18 +239,36 @@ static void multiply_block(void *user, int64_t index, int thread)
                 tile.relu = c->epilogue->relu;
                 tile.ceiling = c->epilogue->ceiling;
             }
-            multiply_panel(&tile, rows.end - rows.begin, pitch);
+            multiply_panel(&tile, count, pitch, next, share);
         }
     }
     if (p->sums)
         scatter(p, group, rows, (nc_range){panels.begin * PANEL, nc_least(panels.end * PANEL, c->out_channels)}, sums);
 }
 
+static void multiply_blocks(void *user, int64_t index, int thread)
+{
+    const product *p = user;
+    const nc_correlation *c = p->c;
+    const int64_t group = index / p->panel_parts / p->tasks, pixel = c->in_channels * c->groups;
+    const nc_range blocks = nc_share(p->blocks, 1, p->tasks, index / p->panel_parts % p->tasks);
+    const nc_range panels = nc_share(nc_correlation_panels(c), 1, p->panel_parts, index % p->panel_parts);
+    for (int64_t block = blocks.begin; block < blocks.end; block++) {
+        const nc_range rows = nc_share(p->positions, 1, p->blocks, block);
+        upcoming next = {.from = c->x + rows.end * pixel + group * c->in_channels,
+                         .pitch = pixel,
+                         .lines = nc_ceil_div(c->in_channels, LINE)};
+        if (is_pixelwise(c) && block + 1 < blocks.end)
+            next.rows = nc_share(p->positions, 1, p->blocks, block + 1).end - rows.end;
+        multiply_block(p, group, rows, panels, &next, p->scratch + thread * p->thread_floats);
+    }
+}
+
 static void multiply(const nc_correlation *c, float *scratch, nacre_team *team)
 {
     product p = cut(c, nacre_team_size(team));
     p.scratch = scratch;
-    nacre_parallel(team, c->groups * p.blocks * p.panel_parts, multiply_block, &p);
+    nacre_parallel(team, c->groups * p.tasks * p.panel_parts, multiply_blocks, &p);
 }
 
 static const nc_correlator GATHER = {nc_isa(nc_correlation_panel_floats), nc_isa(nc_correlation_pack_panels),
@@ -226,6 +285,7 @@ typedef struct outer {
     const float *dy;
     float *sums, *scratch;
     int64_t positions, lines, line_parts, output_parts, slots, slot_floats, thread_floats;
+    int64_t outputs; /* most output channels of a part */
 } outer;
 
 static outer outer_of(const nc_conv *conv)
@@ -235,10 +295,12 @@ static outer outer_of(const nc_conv *conv)
     o.lines = nc_correlation_depth(&o.c);
     o.positions = o.c.batch * o.c.out[0] * o.c.out[1];
     o.line_parts = nc_most(nc_ceil_div(o.lines, LINES), 1);
-    o.output_parts = nc_ceil_div(o.c.out_channels, OUTPUTS);
+    const int64_t part = nc_ceil_div(o.lines, o.line_parts) + NC_TILE_ROWS;
+    o.outputs = nc_least(nc_most(SUMS / part / PANEL, 1) * PANEL, MOST_OUTPUTS);
+    o.output_parts = nc_ceil_div(o.c.out_channels, o.outputs);
     const int64_t tasks = nc_most(o.c.groups * o.line_parts * o.output_parts, 1);
     o.slots = nc_most(nc_least(nc_least(nc_ceil_div(LEAST_TASKS, tasks), MAX_SLOTS), o.positions / (2 * STEPS)), 1);
-    o.thread_floats = STEPS * (pitch_of(LINES) + OUTPUTS);
+    o.thread_floats = STEPS * (pitch_of(LINES) + o.outputs);
     return o;
 }
 
@@ -256,10 +318,12 @@ static void pack_gradient(const outer *o, int64_t group, nc_range outputs, int64
 }
 
 static void add_products(const outer *o, nc_range lines, int64_t panels, int64_t count, const float *patches,
-                         const float *gradients, float *sums)
+                         const float *gradients, float *sums, upcoming next[2])
 {
     const nc_tap origin = {0, 0};
-    const int64_t parts = nc_ceil_div(lines.end - lines.begin, NC_TILE_ROWS);
+    const int64_t parts = nc_ceil_div(lines.end - lines.begin, NC_TILE_ROWS), tiles = nc_most(parts * panels, 1);
+    const int64_t shares[] = {nc_ceil_div(next[0].rows * next[0].lines, tiles),
+                              nc_ceil_div(next[1].rows * next[1].lines, tiles)};
     nc_tile tile = {.a_row = 1,
                     .a_step = pitch_of(lines.end - lines.begin),
                     .b_step = PANEL,
@@ -275,9 +339,27 @@ static void add_products(const outer *o, nc_range lines, int64_t panels, int64_t
             tile.a = patches + rows.begin;
             tile.b = gradients + panel * count * PANEL;
             tile.c = sums + (panel * o->lines + lines.begin + rows.begin) * PANEL;
+            for (int i = 0; i < 2; i++) fetch_lines(&next[i], shares[i]);
             nc_isa(nc_tiles_f32)[NC_TILE_ROWS_CONTIGUOUS][rows.end - rows.begin - 1][NC_TILE_VECTORS - 1](&tile);
         }
     }
+}
+
+/* What the next steps read: of the input, where it is plain to see, and of the gradient. */
+static void look_ahead(const outer *o, int64_t group, nc_range lines, nc_range outputs, nc_range positions,
+                       upcoming next[2])
+{
+    const nc_correlation *c = &o->c;
+    const int64_t in_pitch = c->in_channels * c->groups, out_pitch = c->out_channels * c->groups;
+    const int64_t rows = positions.end - positions.begin;
+    next[0] = (upcoming){.from = c->x + positions.begin * in_pitch + group * c->in_channels + lines.begin,
+                         .pitch = in_pitch,
+                         .rows = is_pixelwise(c) ? rows : 0,
+                         .lines = nc_ceil_div(lines.end - lines.begin, LINE)};
+    next[1] = (upcoming){.from = o->dy + positions.begin * out_pitch + group * c->out_channels + outputs.begin,
+                         .pitch = out_pitch,
+                         .rows = rows,
+                         .lines = nc_ceil_div(outputs.end - outputs.begin, LINE)};
 }
 
 static void multiply_part(void *user, int64_t index, int thread)
@@ -300,28 +382,22 @@ static void multiply_part(void *user, int64_t index, int thread)
         const int64_t count = nc_least(STEPS, positions.end - at);
         gather(&o->c, group, at, count, lines, patches);
         pack_gradient(o, group, outputs, at, count, gradients);
-        add_products(o, lines, panels.end - panels.begin, count, patches, gradients, sums);
+        upcoming next[2];
+        look_ahead(o, group, lines, outputs, (nc_range){at + count, nc_least(at + count + STEPS, positions.end)}, next);
+        add_products(o, lines, panels.end - panels.begin, count, patches, gradients, sums, next);
     }
-}
-
-static nc_conv problem_of_info(const nacre_node_info *info)
-{
-    const nc_conv_node node =
-        nc_conv_node_read(info->op, info->attributes, info->inputs, info->input_count, &info->outputs[0]);
-    return nc_conv_problem(&node);
 }
 
 static size_t weights_workspace(const nacre_node_info *info)
 {
-    const nc_conv conv = problem_of_info(info);
+    const nc_conv conv = nc_conv_problem_of_info(info);
     const outer o = outer_of(&conv);
     return sizeof(float) * (size_t)(o.slots * o.slot_floats + info->threads * o.thread_floats);
 }
 
 static void run_weights(const nacre_call *call)
 {
-    const nc_conv_node node =
-        nc_conv_node_read(call->op, call->attributes, call->inputs, call->input_count, &call->outputs[0]);
+    const nc_conv_node node = nc_conv_node_of_call(call);
     const nc_conv conv = nc_conv_problem(&node);
     outer o = outer_of(&conv);
     o.c.x = node.x.data;

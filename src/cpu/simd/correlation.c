@@ -123,8 +123,7 @@ int64_t nc_isa(nc_correlation_panel_floats)(const nc_correlation *c)
 
 size_t nc_isa(nc_correlation_prepared)(const nc_correlator *how, const nacre_node_info *info)
 {
-    const nc_conv_node node =
-        nc_conv_node_read(info->op, info->attributes, info->inputs, info->input_count, &info->outputs[0]);
+    const nc_conv_node node = nc_conv_node_of_info(info);
     const phases p = phases_of(&node, info->op);
     nc_correlation c;
     int64_t floats = 0;
@@ -137,8 +136,7 @@ size_t nc_isa(nc_correlation_prepared)(const nc_correlator *how, const nacre_nod
 
 size_t nc_isa(nc_correlation_workspace)(const nc_correlator *how, const nacre_node_info *info)
 {
-    const nc_conv_node node =
-        nc_conv_node_read(info->op, info->attributes, info->inputs, info->input_count, &info->outputs[0]);
+    const nc_conv_node node = nc_conv_node_of_info(info);
     const phases p = phases_of(&node, info->op);
     nc_correlation c;
     int64_t floats = 0;
@@ -151,8 +149,7 @@ size_t nc_isa(nc_correlation_workspace)(const nc_correlator *how, const nacre_no
 
 void nc_isa(nc_correlation_run)(const nc_correlator *how, const nacre_call *call)
 {
-    const nc_conv_node node =
-        nc_conv_node_read(call->op, call->attributes, call->inputs, call->input_count, &call->outputs[0]);
+    const nc_conv_node node = nc_conv_node_of_call(call);
     const nc_conv_epilogue epilogue = {
         .bias = node.bias, .residual = node.residual, .relu = node.relu, .ceiling = node.ceiling};
     const phases p = phases_of(&node, call->op);
@@ -225,8 +222,7 @@ void nc_isa(nc_correlation_pack_panels)(const nc_correlation *c, const nc_correl
 
 void nc_isa(nc_correlation_prepare)(const nc_correlator *how, const nacre_call *call)
 {
-    const nc_conv_node node =
-        nc_conv_node_read(call->op, call->attributes, call->inputs, call->input_count, &call->outputs[0]);
+    const nc_conv_node node = nc_conv_node_of_call(call);
     const phases p = phases_of(&node, call->op);
     const int64_t taps = p.conv.kernel[0] * p.conv.kernel[1], in = p.conv.in_channels / p.conv.groups;
     float *packed = call->prepared;

@@ -19,7 +19,7 @@ enum {
     PLACES = SIDE * SIDE,
     PANEL = NC_TILE_COLUMNS,
     PAD = NC_LANES,      /* floats between tiles, so that their rows do not meet in one set of the cache */
-    LEAST_CHANNELS = 12, /* of either side; with fewer the transforms cost more than they save */
+    LEAST_CHANNELS = 24, /* of either side; with fewer the transforms cost more than they save */
     LEAST_TILES = 12,    /* of all images; with fewer, reading the transformed weights costs more */
 #ifdef NACRE_STRESS
     CHUNK_FLOATS = 1 << 12,
@@ -488,22 +488,11 @@ static void restore_channel(void *user, int64_t c, int thread)
 /* ---- as kernels
  * ------------------------------------------------------------------------------------------------------ */
 
-static nc_conv_node read_node(const nacre_node_info *info)
-{
-    return nc_conv_node_read(info->op, info->attributes, info->inputs, info->input_count, &info->outputs[0]);
-}
-
-static nc_conv_node read_call(const nacre_call *call)
-{
-    return nc_conv_node_read(call->op, call->attributes, call->inputs, call->input_count, &call->outputs[0]);
-}
-
 static const char *refuse(const nacre_node_info *info)
 {
     const char *reason = nc_conv_direct_refusal(info);
     if (reason) return reason;
-    const nc_conv_node node = read_node(info);
-    const nc_conv conv = nc_conv_problem(&node);
+    const nc_conv conv = nc_conv_problem_of_info(info);
     for (int i = 0; i < 2; i++)
         if (conv.kernel[i] != 3 || conv.stride[i] != 1 || conv.dilation[i] != 1)
             return "takes a 3x3 kernel with stride and dilation 1 only";
@@ -519,7 +508,7 @@ static winograd problem_of(const nc_conv_node *node, const nacre_op *op)
 
 static const char *slower(const nacre_node_info *info)
 {
-    const nc_conv_node node = read_node(info);
+    const nc_conv_node node = nc_conv_node_of_info(info);
     const winograd g = problem_of(&node, info->op);
     if (g.in.channels < LEAST_CHANNELS || g.out.channels < LEAST_CHANNELS) return "too few channels";
     return g.tiles < LEAST_TILES ? "the images are too small" : NULL;
@@ -529,22 +518,21 @@ static const char *refuse_weights(const nacre_node_info *info)
 {
     const char *reason = refuse(info);
     if (reason) return reason;
-    const nc_conv_node node = read_node(info);
-    const nc_conv conv = nc_conv_problem(&node);
+    const nc_conv conv = nc_conv_problem_of_info(info);
     const winograd g = backward_weights_of(&conv);
     return slot_floats(&g) > SLOT_FLOATS ? "too many channels" : NULL;
 }
 
 static size_t prepared(const nacre_node_info *info)
 {
-    const nc_conv_node node = read_node(info);
+    const nc_conv_node node = nc_conv_node_of_info(info);
     const winograd g = problem_of(&node, info->op);
     return sizeof(float) * (size_t)(PLACES * g.in.channels * g.out.padded);
 }
 
 static void prepare(const nacre_call *call)
 {
-    const nc_conv_node node = read_call(call);
+    const nc_conv_node node = nc_conv_node_of_call(call);
     winograd g = problem_of(&node, call->op);
     g.w = node.w.data;
     g.weights = call->prepared;
@@ -553,7 +541,7 @@ static void prepare(const nacre_call *call)
 
 static size_t workspace(const nacre_node_info *info)
 {
-    const nc_conv_node node = read_node(info);
+    const nc_conv_node node = nc_conv_node_of_info(info);
     winograd g = problem_of(&node, info->op);
     share_work(&g, info->threads);
     return sizeof(float) * (size_t)(thread_floats(&g) * (g.together ? 1 : info->threads));
@@ -561,7 +549,7 @@ static size_t workspace(const nacre_node_info *info)
 
 static void run(const nacre_call *call)
 {
-    const nc_conv_node node = read_call(call);
+    const nc_conv_node node = nc_conv_node_of_call(call);
     const nc_conv_epilogue epilogue = {
         .bias = node.bias, .residual = node.residual, .relu = node.relu, .ceiling = node.ceiling};
     winograd g = problem_of(&node, call->op);
@@ -576,15 +564,14 @@ static void run(const nacre_call *call)
 
 static size_t backward_weights_workspace(const nacre_node_info *info)
 {
-    const nc_conv_node node = read_node(info);
-    const nc_conv conv = nc_conv_problem(&node);
+    const nc_conv conv = nc_conv_problem_of_info(info);
     const winograd g = backward_weights_of(&conv);
     return sizeof(float) * (size_t)(g.slots * slot_floats(&g) + info->threads * thread_floats(&g));
 }
 
 static void run_backward_weights(const nacre_call *call)
 {
-    const nc_conv_node node = read_call(call);
+    const nc_conv_node node = nc_conv_node_of_call(call);
     const nc_conv conv = nc_conv_problem(&node);
     winograd g = backward_weights_of(&conv);
     g.x = node.x.data;
