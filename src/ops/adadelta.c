@@ -24,6 +24,11 @@ static void update(const int64_t *attributes, const nacre_view *views, nc_update
     }
 }
 
+static void cost(const nacre_node_info *node, nacre_cost *cost)
+{
+    nc_update_cost(node, 2, cost);
+}
+
 static void reference(const nacre_call *call)
 {
     nc_update_reference(call, 2, 0, update);
@@ -48,6 +53,7 @@ const nacre_op nc_op_adadelta = {
                    {"weight_decay", NACRE_ATTRIBUTE_FLOAT}},
     .flags = NC_UPDATE_FLAGS,
     .shape = shape,
+    .cost = cost,
     .reference = reference,
     .cases = CASES,
 };

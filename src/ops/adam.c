@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-enum { BETA1, BETA2, EPS, WEIGHT_DECAY, DECOUPLED, AMSGRAD, WORDS };
+enum { DECOUPLED = NC_ADAM_WORDS, AMSGRAD, WORDS };
 
 static int moments(const int64_t *attributes)
 {
@@ -17,8 +17,9 @@ static nacre_status shape(nacre_shape_call *call)
 
 static void update(const int64_t *attributes, const nacre_view *views, nc_update_now now)
 {
-    double beta1 = now.momentum, beta2 = nacre_unword(attributes[BETA2]), eps = nacre_unword(attributes[EPS]);
-    double decay = nacre_unword(attributes[WEIGHT_DECAY]);
+    double beta1 = now.momentum, beta2 = nacre_unword(attributes[NC_ADAM_BETA2]),
+           eps = nacre_unword(attributes[NC_ADAM_EPS]);
+    double decay = nacre_unword(attributes[NC_ADAM_WEIGHT_DECAY]);
     double correction1 = 1 - pow(beta1, now.step), correction2 = 1 - pow(beta2, now.step);
     for (int64_t i = 0; i < nc_count(&views[0]); i++) {
         double weight = nc_get(&views[0], i), gradient = now.scale * nc_get(&views[1], i);
@@ -45,7 +46,7 @@ static void cost(const nacre_node_info *node, nacre_cost *cost)
 
 static void reference(const nacre_call *call)
 {
-    nc_update_reference(call, moments(call->attributes), nacre_unword(call->attributes[BETA1]), update);
+    nc_update_reference(call, moments(call->attributes), nacre_unword(call->attributes[NC_ADAM_BETA1]), update);
 }
 
 static const char *const CASES[] = {
@@ -68,12 +69,7 @@ const nacre_op nc_op_adam = {
            "Ba 2015, Loshchilov and Hutter 2019, Reddi and others 2018.",
     .inputs = NC_UPDATE_OPERANDS,
     .outputs = "token",
-    .attributes = {{"beta1", NACRE_ATTRIBUTE_FLOAT, 0.9},
-                   {"beta2", NACRE_ATTRIBUTE_FLOAT, 0.999},
-                   {"eps", NACRE_ATTRIBUTE_FLOAT, 1e-8},
-                   {"weight_decay", NACRE_ATTRIBUTE_FLOAT},
-                   {"decoupled", NACRE_ATTRIBUTE_BOOL},
-                   {"amsgrad", NACRE_ATTRIBUTE_BOOL}},
+    .attributes = {NC_ADAM_ATTRIBUTES(1e-8), {"decoupled", NACRE_ATTRIBUTE_BOOL}, {"amsgrad", NACRE_ATTRIBUTE_BOOL}},
     .flags = NC_UPDATE_FLAGS,
     .shape = shape,
     .cost = cost,
@@ -83,12 +79,8 @@ const nacre_op nc_op_adam = {
 
 static nacre_tensor *apply(const nacre_update_operands *operands, const nacre_update_options *options, bool decoupled)
 {
-    int64_t words[WORDS] = {[BETA1] = nacre_word(nc_or(options->beta1, 0.9)),
-                            [BETA2] = nacre_word(nc_or(options->beta2, 0.999)),
-                            [EPS] = nacre_word(nc_or(options->eps, 1e-8)),
-                            [WEIGHT_DECAY] = nacre_word(options->weight_decay),
-                            [DECOUPLED] = decoupled,
-                            [AMSGRAD] = options->amsgrad};
+    int64_t words[WORDS] = {[DECOUPLED] = decoupled, [AMSGRAD] = options->amsgrad};
+    nc_adam_words(options, 1e-8, words);
     return nc_update_apply(&nc_op_adam, operands, moments(words), words);
 }
 

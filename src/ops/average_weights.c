@@ -30,9 +30,20 @@ static void reference(const nacre_call *call)
     }
 }
 
+static void cost(const nacre_node_info *node, nacre_cost *cost)
+{
+    for (int i = FIRST + 1; i < node->input_count; i += 2)
+        cost->bytes += (node->attributes[BACK] ? 2 : 1) * (double)nacre_shape_count(node->inputs[i].shape) *
+                       (double)nacre_dtype_size(node->inputs[i].dtype);
+}
+
 static const char *const CASES[] = {"mix=scalar@0.3..0.3 tensors=7 tensors=7 tensors=3x40 tensors=3x40",
                                     "mix=scalar@0.5..0.5 tensors=7 tensors=7 tensors=3x40 tensors=3x40 back=1",
-                                    "mix=scalar@0..0 tensors=7 tensors=7 back=1", NULL};
+                                    "mix=scalar@0..0 tensors=7 tensors=7 back=1",
+                                    "mix=scalar@0.3..0.3 tensors=3 tensors=3 tensors=3 tensors=3 tensors=3 tensors=3 "
+                                    "tensors=3 tensors=3 tensors=3 tensors=3 tensors=3 tensors=3 "
+                                    "tensors=3 tensors=3 tensors=3 tensors=3 tensors=3 tensors=3",
+                                    NULL};
 
 const nacre_op nc_op_average_weights = {
     .name = "average_weights",
@@ -44,6 +55,7 @@ const nacre_op nc_op_average_weights = {
     .attributes = {{"back", NACRE_ATTRIBUTE_BOOL}},
     .flags = NACRE_OP_STATEFUL | NACRE_OP_ALIAS | NACRE_OP_NONDIFFERENTIABLE,
     .shape = shape,
+    .cost = cost,
     .reference = reference,
     .cases = CASES,
 };

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-enum { BETA1, BETA2, EPS, WEIGHT_DECAY, PLAIN, WORDS };
+enum { PLAIN = NC_ADAM_WORDS, WORDS };
 
 static nacre_status shape(nacre_shape_call *call)
 {
@@ -22,9 +22,9 @@ static double direction(struct direction d, double weight, double first, double 
 
 static void update(const int64_t *attributes, const nacre_view *views, nc_update_now now)
 {
-    double beta1 = now.momentum, beta2 = nacre_unword(attributes[BETA2]), squares = 0;
-    struct direction d = {1 - pow(beta1, now.step), 1 - pow(beta2, now.step), nacre_unword(attributes[EPS]),
-                          nacre_unword(attributes[WEIGHT_DECAY])};
+    double beta1 = now.momentum, beta2 = nacre_unword(attributes[NC_ADAM_BETA2]), squares = 0;
+    struct direction d = {1 - pow(beta1, now.step), 1 - pow(beta2, now.step), nacre_unword(attributes[NC_ADAM_EPS]),
+                          nacre_unword(attributes[NC_ADAM_WEIGHT_DECAY])};
     for (int64_t i = 0; i < nc_count(&views[0]); i++) {
         double gradient = now.scale * nc_get(&views[1], i);
         nc_set(&views[2], i, beta1 * nc_get(&views[2], i) + (1 - beta1) * gradient);
@@ -41,9 +41,15 @@ static void update(const int64_t *attributes, const nacre_view *views, nc_update
     }
 }
 
+static void cost(const nacre_node_info *node, nacre_cost *cost)
+{
+    nc_update_cost(node, 2, cost);
+    nc_update_cost(node, 2, cost); /* weights and moments are read twice, for the norms come first */
+}
+
 static void reference(const nacre_call *call)
 {
-    nc_update_reference(call, 2, nacre_unword(call->attributes[BETA1]), update);
+    nc_update_reference(call, 2, nacre_unword(call->attributes[NC_ADAM_BETA1]), update);
 }
 
 static const char *const CASES[] = {
@@ -62,23 +68,17 @@ const nacre_op nc_op_lamb = {
            "apex; You and others 2020.",
     .inputs = NC_UPDATE_OPERANDS,
     .outputs = "token",
-    .attributes = {{"beta1", NACRE_ATTRIBUTE_FLOAT, 0.9},
-                   {"beta2", NACRE_ATTRIBUTE_FLOAT, 0.999},
-                   {"eps", NACRE_ATTRIBUTE_FLOAT, 1e-6},
-                   {"weight_decay", NACRE_ATTRIBUTE_FLOAT},
-                   {"plain", NACRE_ATTRIBUTE_BOOL}},
+    .attributes = {NC_ADAM_ATTRIBUTES(1e-6), {"plain", NACRE_ATTRIBUTE_BOOL}},
     .flags = NC_UPDATE_FLAGS,
     .shape = shape,
+    .cost = cost,
     .reference = reference,
     .cases = CASES,
 };
 
 nacre_tensor *nacre_lamb_update(const nacre_update_operands *operands, const nacre_update_options *options)
 {
-    int64_t words[WORDS] = {[BETA1] = nacre_word(nc_or(options->beta1, 0.9)),
-                            [BETA2] = nacre_word(nc_or(options->beta2, 0.999)),
-                            [EPS] = nacre_word(nc_or(options->eps, 1e-6)),
-                            [WEIGHT_DECAY] = nacre_word(options->weight_decay),
-                            [PLAIN] = options->plain};
+    int64_t words[WORDS] = {[PLAIN] = options->plain};
+    nc_adam_words(options, 1e-6, words);
     return nc_update_apply(&nc_op_lamb, operands, 2, words);
 }

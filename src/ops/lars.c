@@ -40,6 +40,12 @@ static void update(const int64_t *attributes, const nacre_view *views, nc_update
     }
 }
 
+static void cost(const nacre_node_info *node, nacre_cost *cost)
+{
+    nc_update_cost(node, 1, cost);
+    nc_update_cost(node, 1, cost); /* weights and gradients are read twice, for the norms come first */
+}
+
 static void reference(const nacre_call *call)
 {
     nc_update_reference(call, 1, nacre_unword(call->attributes[MOMENTUM]), update);
@@ -72,6 +78,7 @@ const nacre_op nc_op_lars = {
                    {"plain", NACRE_ATTRIBUTE_BOOL}},
     .flags = NC_UPDATE_FLAGS,
     .shape = shape,
+    .cost = cost,
     .reference = reference,
     .cases = CASES,
 };

@@ -20,6 +20,11 @@ static void update(const int64_t *attributes, const nacre_view *views, nc_update
     }
 }
 
+static void cost(const nacre_node_info *node, nacre_cost *cost)
+{
+    nc_update_cost(node, 1, cost);
+}
+
 static void reference(const nacre_call *call)
 {
     nc_update_reference(call, 1, nacre_unword(call->attributes[BETA1]), update);
@@ -42,6 +47,7 @@ const nacre_op nc_op_lion = {
                    {"weight_decay", NACRE_ATTRIBUTE_FLOAT}},
     .flags = NC_UPDATE_FLAGS,
     .shape = shape,
+    .cost = cost,
     .reference = reference,
     .cases = CASES,
 };

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-enum { BETA1, BETA2, EPS, WEIGHT_DECAY, MOMENTUM_DECAY, WORDS };
+enum { MOMENTUM_DECAY = NC_ADAM_WORDS, WORDS };
 
 static nacre_status shape(nacre_shape_call *call)
 {
@@ -27,8 +27,9 @@ void nc_nadam_momenta(double beta1, double momentum_decay, int64_t step, double 
 
 static void update(const int64_t *attributes, const nacre_view *views, nc_update_now now)
 {
-    double beta1 = now.momentum, beta2 = nacre_unword(attributes[BETA2]), eps = nacre_unword(attributes[EPS]);
-    double decay = nacre_unword(attributes[WEIGHT_DECAY]), correction2 = 1 - pow(beta2, now.step);
+    double beta1 = now.momentum, beta2 = nacre_unword(attributes[NC_ADAM_BETA2]),
+           eps = nacre_unword(attributes[NC_ADAM_EPS]);
+    double decay = nacre_unword(attributes[NC_ADAM_WEIGHT_DECAY]), correction2 = 1 - pow(beta2, now.step);
     double mu, next, product;
     nc_nadam_momenta(beta1, nacre_unword(attributes[MOMENTUM_DECAY]), (int64_t)now.step, &mu, &next, &product);
     for (int64_t i = 0; i < nc_count(&views[0]); i++) {
@@ -42,9 +43,14 @@ static void update(const int64_t *attributes, const nacre_view *views, nc_update
     }
 }
 
+static void cost(const nacre_node_info *node, nacre_cost *cost)
+{
+    nc_update_cost(node, 2, cost);
+}
+
 static void reference(const nacre_call *call)
 {
-    nc_update_reference(call, 2, nacre_unword(call->attributes[BETA1]), update);
+    nc_update_reference(call, 2, nacre_unword(call->attributes[NC_ADAM_BETA1]), update);
 }
 
 static const char *const CASES[] = {
@@ -62,23 +68,17 @@ const nacre_op nc_op_nadam = {
         "next step and P the product of all mu so far; weight decay is added to g. As torch.optim.NAdam; Dozat 2016.",
     .inputs = NC_UPDATE_OPERANDS,
     .outputs = "token",
-    .attributes = {{"beta1", NACRE_ATTRIBUTE_FLOAT, 0.9},
-                   {"beta2", NACRE_ATTRIBUTE_FLOAT, 0.999},
-                   {"eps", NACRE_ATTRIBUTE_FLOAT, 1e-8},
-                   {"weight_decay", NACRE_ATTRIBUTE_FLOAT},
-                   {"momentum_decay", NACRE_ATTRIBUTE_FLOAT, 4e-3}},
+    .attributes = {NC_ADAM_ATTRIBUTES(1e-8), {"momentum_decay", NACRE_ATTRIBUTE_FLOAT, 4e-3}},
     .flags = NC_UPDATE_FLAGS,
     .shape = shape,
+    .cost = cost,
     .reference = reference,
     .cases = CASES,
 };
 
 nacre_tensor *nacre_nadam_update(const nacre_update_operands *operands, const nacre_update_options *options)
 {
-    int64_t words[WORDS] = {[BETA1] = nacre_word(nc_or(options->beta1, 0.9)),
-                            [BETA2] = nacre_word(nc_or(options->beta2, 0.999)),
-                            [EPS] = nacre_word(nc_or(options->eps, 1e-8)),
-                            [WEIGHT_DECAY] = nacre_word(options->weight_decay),
-                            [MOMENTUM_DECAY] = nacre_word(nc_or(options->momentum_decay, 4e-3))};
+    int64_t words[WORDS] = {[MOMENTUM_DECAY] = nacre_word(nc_or(options->momentum_decay, 4e-3))};
+    nc_adam_words(options, 1e-8, words);
     return nc_update_apply(&nc_op_nadam, operands, 2, words);
 }

@@ -43,6 +43,11 @@ static void update(const int64_t *attributes, const nacre_view *views, nc_update
     }
 }
 
+static void cost(const nacre_node_info *node, nacre_cost *cost)
+{
+    nc_update_cost(node, moments(node->attributes), cost);
+}
+
 static void reference(const nacre_call *call)
 {
     nc_update_reference(call, moments(call->attributes), nacre_unword(call->attributes[MOMENTUM]), update);
@@ -73,6 +78,7 @@ const nacre_op nc_op_rmsprop = {
                    {"centered", NACRE_ATTRIBUTE_BOOL}},
     .flags = NC_UPDATE_FLAGS,
     .shape = shape,
+    .cost = cost,
     .reference = reference,
     .cases = CASES,
 };

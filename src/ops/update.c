@@ -58,6 +58,14 @@ void nc_update_cost(const nacre_node_info *node, int moments, nacre_cost *cost)
                 (double)nacre_shape_count(node->inputs[i].shape) * (double)nacre_dtype_size(node->inputs[i].dtype);
 }
 
+void nc_adam_words(const nacre_update_options *options, double usual_eps, int64_t *words)
+{
+    words[NC_ADAM_BETA1] = nacre_word(nc_or(options->beta1, 0.9));
+    words[NC_ADAM_BETA2] = nacre_word(nc_or(options->beta2, 0.999));
+    words[NC_ADAM_EPS] = nacre_word(nc_or(options->eps, usual_eps));
+    words[NC_ADAM_WEIGHT_DECAY] = nacre_word(options->weight_decay);
+}
+
 double nc_update_norm(const nacre_view *view)
 {
     double sum = 0;

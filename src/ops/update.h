@@ -12,6 +12,17 @@
 #define NC_UPDATE_FLAGS    (NACRE_OP_STATEFUL | NACRE_OP_ALIAS | NACRE_OP_NONDIFFERENTIABLE)
 enum { NC_UPDATE_RATE, NC_UPDATE_STEP, NC_UPDATE_SCALE, NC_UPDATE_MOMENTUM, NC_UPDATE_FIRST };
 
+/* The attributes that begin those of each kin of Adam. */
+enum { NC_ADAM_BETA1, NC_ADAM_BETA2, NC_ADAM_EPS, NC_ADAM_WEIGHT_DECAY, NC_ADAM_WORDS };
+#define NC_ADAM_ATTRIBUTES(usual_eps)                                                                                  \
+    {"beta1", NACRE_ATTRIBUTE_FLOAT, 0.9}, {"beta2", NACRE_ATTRIBUTE_FLOAT, 0.999},                                    \
+        {"eps", NACRE_ATTRIBUTE_FLOAT, usual_eps},                                                                     \
+    {                                                                                                                  \
+        "weight_decay", NACRE_ATTRIBUTE_FLOAT                                                                          \
+    }
+/* Their values in words[NC_ADAM_WORDS]. */
+void nc_adam_words(const nacre_update_options *options, double usual_eps, int64_t *words);
+
 /* The scalars of a call. `momentum` is the operand beta where it is given, else the attribute. */
 typedef struct nc_update_now {
     double learning_rate, step, scale, momentum;
@@ -23,7 +34,7 @@ nacre_status nc_update_shape(nacre_shape_call *call, int moments);
 typedef void nc_update_rule(const int64_t *attributes, const nacre_view *views, nc_update_now now);
 /* The rule for each tensor of the call, none where the scale is 0. `momentum`: the attribute's. */
 void nc_update_reference(const nacre_call *call, int moments, double momentum, nc_update_rule *rule);
-/* Tensors are read and, but for the gradients, written. */
+/* Adds the writes of weights and moments to the reads of all tensors, which are counted already. */
 void nc_update_cost(const nacre_node_info *node, int moments, nacre_cost *cost);
 /* The Euclidean norm of a tensor's elements. */
 double nc_update_norm(const nacre_view *view);

@@ -57,6 +57,10 @@ adamw_step 25557032
 sgd_step 25557032
 EOF
 
+run "$NACRE" bench optimizer_step --dry-run --json
+expect_code 0
+expect_out '"workload":"optimizer_step"'
+
 # A profile: the table, and a time line as JSON that says what ran.
 cd "$scratch" || exit 1
 run "$NACRE" bench vae_train --seconds 0 --min-iters 2 --profile

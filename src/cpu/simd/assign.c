@@ -145,6 +145,11 @@ NC_ALWAYS_INLINE void average_vector(const struct average *u, const nc_piece *at
 }
 NC_EACH_PIECE(average)
 
+static size_t average_workspace(const nacre_node_info *info)
+{
+    return nc_pieces_bytes(info->input_count - 1, 2);
+}
+
 static void run_average(const nacre_call *call)
 {
     struct average u = {.mix = (float)nc_update_scalar(&call->inputs[0], 0), .back = call->attributes[0] != 0};
@@ -157,4 +162,4 @@ NC_KERNEL(global_norm, refuse, norm_workspace, run_norm)
 NC_KERNEL(assign, refuse, NULL, run_assign)
 NC_KERNEL(assign_lerp, refuse, NULL, run_lerp)
 NC_KERNEL(assign_slice, refuse_slice, NULL, run_slice)
-NC_KERNEL(average_weights, refuse, nc_update_workspace, run_average)
+NC_KERNEL(average_weights, refuse, average_workspace, run_average)

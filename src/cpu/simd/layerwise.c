@@ -107,7 +107,7 @@ static void run_lars(const nacre_call *call)
  * ------------------------------------------------------------------------------------------------------------
  */
 
-enum { BETA1, BETA2, EPS, WEIGHT_DECAY, PLAIN };
+enum { PLAIN = NC_ADAM_WORDS };
 
 struct lamb {
     nc_pieces pieces;
@@ -169,16 +169,16 @@ static void lamb_piece(void *user, int64_t index, int thread)
 static void run_lamb(const nacre_call *call)
 {
     const int64_t *attributes = call->attributes;
-    const nc_update_now now = nc_update_scalars(call, nacre_unword(attributes[BETA1]));
-    const double beta2 = nacre_unword(attributes[BETA2]);
+    const nc_update_now now = nc_update_scalars(call, nacre_unword(attributes[NC_ADAM_BETA1]));
+    const double beta2 = nacre_unword(attributes[NC_ADAM_BETA2]);
     struct lamb u = {.plain = attributes[PLAIN] != 0,
                      .scale = (float)now.scale,
-                     .decay = (float)nacre_unword(attributes[WEIGHT_DECAY]),
+                     .decay = (float)nacre_unword(attributes[NC_ADAM_WEIGHT_DECAY]),
                      .beta1 = (float)now.momentum,
                      .take1 = (float)(1 - now.momentum),
                      .beta2 = (float)beta2,
                      .take2 = (float)(1 - beta2),
-                     .eps = (float)nacre_unword(attributes[EPS]),
+                     .eps = (float)nacre_unword(attributes[NC_ADAM_EPS]),
                      .correction = (float)(1 / (1 - pow(now.momentum, now.step))),
                      .root = (float)(1 / sqrt(1 - pow(beta2, now.step))),
                      .rate = (float)now.learning_rate};

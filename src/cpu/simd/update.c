@@ -48,7 +48,7 @@ static void run_sgd(const nacre_call *call)
 /* ---- the Adam family ------------------------------------------------------------------------------------------------
  */
 
-enum { BETA1, BETA2, EPS, WEIGHT_DECAY, DECOUPLED, AMSGRAD, MOMENTUM_DECAY = 4 };
+enum { DECOUPLED = NC_ADAM_WORDS, AMSGRAD, MOMENTUM_DECAY = NC_ADAM_WORDS };
 
 /* What they share: the averages. 1 - beta comes from the exact numbers: 1 - 0.999f is 5e-5 off. */
 struct averages {
@@ -57,14 +57,14 @@ struct averages {
 
 static struct averages read_averages(const nacre_call *call, nc_update_now now, double decay)
 {
-    const double beta2 = nacre_unword(call->attributes[BETA2]);
+    const double beta2 = nacre_unword(call->attributes[NC_ADAM_BETA2]);
     return (struct averages){.scale = (float)now.scale,
                              .decay = (float)decay,
                              .beta1 = (float)now.momentum,
                              .take1 = (float)(1 - now.momentum),
                              .beta2 = (float)beta2,
                              .take2 = (float)(1 - beta2),
-                             .eps = (float)nacre_unword(call->attributes[EPS])};
+                             .eps = (float)nacre_unword(call->attributes[NC_ADAM_EPS])};
 }
 
 NC_ALWAYS_INLINE nc_vec decayed_gradient(const struct averages *a, const nc_piece *at, nc_vec weight, int64_t i,
@@ -115,8 +115,9 @@ NC_EACH_PIECE(adam)
 static void run_adam(const nacre_call *call)
 {
     const int64_t *attributes = call->attributes;
-    const nc_update_now now = nc_update_scalars(call, nacre_unword(attributes[BETA1]));
-    const double beta2 = nacre_unword(attributes[BETA2]), decay = nacre_unword(attributes[WEIGHT_DECAY]);
+    const nc_update_now now = nc_update_scalars(call, nacre_unword(attributes[NC_ADAM_BETA1]));
+    const double beta2 = nacre_unword(attributes[NC_ADAM_BETA2]),
+                 decay = nacre_unword(attributes[NC_ADAM_WEIGHT_DECAY]);
     const bool decoupled = attributes[DECOUPLED] != 0;
     struct adam u = {.averages = read_averages(call, now, decoupled ? 0 : decay),
                      .amsgrad = attributes[AMSGRAD] != 0,
@@ -147,13 +148,13 @@ NC_EACH_PIECE(nadam)
 static void run_nadam(const nacre_call *call)
 {
     const int64_t *attributes = call->attributes;
-    const nc_update_now now = nc_update_scalars(call, nacre_unword(attributes[BETA1]));
+    const nc_update_now now = nc_update_scalars(call, nacre_unword(attributes[NC_ADAM_BETA1]));
     double mu, next, product;
     nc_nadam_momenta(now.momentum, nacre_unword(attributes[MOMENTUM_DECAY]), (int64_t)now.step, &mu, &next, &product);
-    struct nadam u = {.averages = read_averages(call, now, nacre_unword(attributes[WEIGHT_DECAY])),
+    struct nadam u = {.averages = read_averages(call, now, nacre_unword(attributes[NC_ADAM_WEIGHT_DECAY])),
                       .gradient_rate = (float)(now.learning_rate * (1 - mu) / (1 - product)),
                       .rate = (float)(now.learning_rate * next / (1 - product * next)),
-                      .root = (float)(1 / sqrt(1 - pow(nacre_unword(attributes[BETA2]), now.step)))};
+                      .root = (float)(1 / sqrt(1 - pow(nacre_unword(attributes[NC_ADAM_BETA2]), now.step)))};
     if (now.scale != 0) nc_run_pieces(call, &u.pieces, 2, nadam_piece);
 }
 
@@ -178,10 +179,10 @@ NC_EACH_PIECE(radam)
 static void run_radam(const nacre_call *call)
 {
     const int64_t *attributes = call->attributes;
-    const nc_update_now now = nc_update_scalars(call, nacre_unword(attributes[BETA1]));
-    const double rectification = nc_radam_rectification(nacre_unword(attributes[BETA2]), now.step);
+    const nc_update_now now = nc_update_scalars(call, nacre_unword(attributes[NC_ADAM_BETA1]));
+    const double rectification = nc_radam_rectification(nacre_unword(attributes[NC_ADAM_BETA2]), now.step);
     const double rate = now.learning_rate / (1 - pow(now.momentum, now.step));
-    struct radam u = {.averages = read_averages(call, now, nacre_unword(attributes[WEIGHT_DECAY])),
+    struct radam u = {.averages = read_averages(call, now, nacre_unword(attributes[NC_ADAM_WEIGHT_DECAY])),
                       .rectified = rectification != 0,
                       .rate = (float)(rectification != 0 ? rate * rectification : rate)};
     if (now.scale != 0) nc_run_pieces(call, &u.pieces, 2, radam_piece);
@@ -208,8 +209,8 @@ NC_EACH_PIECE(adamax)
 static void run_adamax(const nacre_call *call)
 {
     const int64_t *attributes = call->attributes;
-    const nc_update_now now = nc_update_scalars(call, nacre_unword(attributes[BETA1]));
-    struct adamax u = {.averages = read_averages(call, now, nacre_unword(attributes[WEIGHT_DECAY])),
+    const nc_update_now now = nc_update_scalars(call, nacre_unword(attributes[NC_ADAM_BETA1]));
+    struct adamax u = {.averages = read_averages(call, now, nacre_unword(attributes[NC_ADAM_WEIGHT_DECAY])),
                        .rate = (float)(now.learning_rate / (1 - pow(now.momentum, now.step)))};
     if (now.scale != 0) nc_run_pieces(call, &u.pieces, 2, adamax_piece);
 }
