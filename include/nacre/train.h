@@ -525,12 +525,24 @@ NACRE_API void nacre_experiment_close(nacre_experiment *experiment);
 NACRE_API nacre_dataset *nacre_experiment_part(nacre_context *context, const nacre_recipe *recipe,
                                                const char *data_folder, nacre_part part);
 
-/* Finds what the recipe leaves to measuring - training.batch_size: auto, data.workers: auto - and sets it in the
- * recipe, so that experiments opened afterwards, saved models and resumed runs have numbers. All is planned and tried
- * in a context of its own: nothing is written. A run that is resumed takes the numbers of its checkpoint instead.
- * `words` (NULL: not wanted) gets a line for each: what was chosen and why, also for training.rate_scaling. */
+/* What settling is for. In cross-validation a learning rate of auto stays: each fold finds its own, from the samples
+ * that it trains on. A search leaves alone what it searches. */
+typedef enum nacre_settle_purpose { NACRE_SETTLE_RUN, NACRE_SETTLE_FOLDS, NACRE_SETTLE_SEARCH } nacre_settle_purpose;
+
+/* Zero is a fresh run about which nothing is said. */
+typedef struct nacre_settle_options {
+    nacre_settle_purpose purpose;
+    const char *output;        /* the folder of the run, the folds or the search; NULL: as without it */
+    bool resume;               /* take the numbers of the checkpoint there instead of measuring again */
+    const char *const *ranges; /* of a search: KEY=RANGE in addition to the recipe's, ended by NULL; NULL: none */
+    nacre_buffer *words;       /* gets a line for each: what was chosen and why, also for training.rate_scaling */
+} nacre_settle_options;
+
+/* Finds what the recipe leaves to measuring - training.batch_size: auto, data.workers: auto, optimizer.learning_rate:
+ * auto, in this order - and sets it in the recipe, so that experiments opened afterwards, saved models and resumed runs
+ * have numbers. All is planned and tried in a context of its own: nothing is written. */
 NACRE_API nacre_status nacre_recipe_settle(nacre_context *context, nacre_recipe *recipe, const char *data_folder,
-                                           const char *output, bool resume, nacre_buffer *words);
+                                           const nacre_settle_options *options);
 
 /* What the recipe says about fitting, for those who call nacre_fit themselves: shorter, without a folder, ... It
  * borrows from the experiment. */

@@ -228,7 +228,8 @@ static int run(nc_call *call)
     int code;
     const char *name = call->arguments[0];
     nacre_recipe *recipe = is_recipe(name) ? nc_open_recipe(call, name, NULL, &code) : recipe_for(call, name, &code);
-    if (recipe) code = advise(call, recipe);
+    if (recipe) code = nc_settle_recipe(call, recipe, &(nacre_settle_options){0});
+    if (recipe && code == NC_EXIT_DONE) code = advise(call, recipe);
     nacre_recipe_destroy(recipe);
     return code;
 }

@@ -1,6 +1,8 @@
 /* cli/recipe.c - recipes named on the command line. */
 #include "recipe.h"
 
+#include <nacre/io.h>
+
 #include <string.h>
 
 enum { MAX_SETTINGS = 64, MAX_MORE = 8 };
@@ -57,4 +59,15 @@ nacre_recipe *nc_open_recipe(nc_call *call, const char *path, const char *const 
 nacre_recipe *nc_parse_recipe(nc_call *call, const char *text, const char *name, int *code)
 {
     return open_from(call, &(origin){.path = name, .text = text}, NULL, code);
+}
+
+int nc_settle_recipe(nc_call *call, nacre_recipe *recipe, const nacre_settle_options *options)
+{
+    nacre_buffer words = nacre_buffer_create(call->context);
+    nacre_settle_options chosen = *options;
+    if (!chosen.words) chosen.words = &words;
+    const nacre_status status = nacre_recipe_settle(call->context, recipe, nc_data_folder(call), &chosen);
+    if (status == NACRE_OK && chosen.words->size > 0 && !nc_flag(call, "quiet")) fputs(chosen.words->data, stderr);
+    nacre_buffer_destroy(&words);
+    return status ? NC_EXIT_FAILED : NC_EXIT_DONE;
 }

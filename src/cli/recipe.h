@@ -4,6 +4,8 @@
 
 #include "cli.h"
 
+#include <nacre/train.h>
+
 #define NC_SET_OPTION                                                                                                  \
     {                                                                                                                  \
         "set", 's', NC_TEXT, "KEY=VALUE", NULL, NULL, true,                                                            \
@@ -16,5 +18,8 @@
 nacre_recipe *nc_open_recipe(nc_call *call, const char *path, const char *const *more, int *code);
 /* The same from a text; `name` stands for the path in messages and names the recipe. */
 nacre_recipe *nc_parse_recipe(nc_call *call, const char *text, const char *name, int *code);
+
+/* Finds what the recipe leaves to measuring (nacre_recipe_settle) and says on stderr what was found. */
+int nc_settle_recipe(nc_call *call, nacre_recipe *recipe, const nacre_settle_options *options);
 
 #endif

@@ -208,22 +208,33 @@ static int cross_validate(nc_call *call, const nacre_recipe *recipe)
 
 /* ---- the command ---- */
 
-/* With what the recipe leaves to measuring found first. */
-static int train_or_rehearse(nc_call *call, nacre_recipe *recipe)
+static int train_or_rehearse(nc_call *call, nacre_recipe *recipe, const char *notes)
 {
-    nacre_buffer words = nacre_buffer_create(call->context);
     nacre_experiment experiment;
     int code = NC_EXIT_FAILED;
-    if (nacre_recipe_settle(call->context, recipe, nc_data_folder(call), nc_text(call, "output"),
-                            nc_flag(call, "resume"), &words) == NACRE_OK &&
-        nacre_experiment_open(call->context, recipe, nc_data_folder(call), nc_text(call, "output"), &experiment) ==
-            NACRE_OK) {
-        if (words.size > 0 && !nc_flag(call, "quiet")) fputs(words.data, stderr);
+    if (nacre_experiment_open(call->context, recipe, nc_data_folder(call), nc_text(call, "output"), &experiment) ==
+        NACRE_OK) {
         code = nc_flag(call, "dry-run")       ? (int)nc_dry_run(call, &experiment)
                : nc_is_given(call, "overfit") ? (int)nc_overfit(call, &experiment, nc_integer(call, "overfit"))
-                                              : train_once(call, &experiment, words.size > 0 ? words.data : NULL);
+                                              : train_once(call, &experiment, notes);
         nacre_experiment_close(&experiment);
     }
+    return code;
+}
+
+/* With what the recipe leaves to measuring found first. */
+static int settle_and_train(nc_call *call, nacre_recipe *recipe)
+{
+    const bool folds = recipe->validation.folds > 0;
+    nacre_buffer words = nacre_buffer_create(call->context);
+    const nacre_settle_options options = {.purpose = folds ? NACRE_SETTLE_FOLDS : NACRE_SETTLE_RUN,
+                                          .output = nc_text(call, "output"),
+                                          .resume = nc_flag(call, "resume"),
+                                          .words = &words};
+    int code = nc_settle_recipe(call, recipe, &options);
+    if (code == NC_EXIT_DONE)
+        code =
+            folds ? cross_validate(call, recipe) : train_or_rehearse(call, recipe, words.size > 0 ? words.data : NULL);
     nacre_buffer_destroy(&words);
     return code;
 }
@@ -238,11 +249,10 @@ static int run(nc_call *call)
         more[0] = folds;
     }
     nacre_recipe *recipe = nc_open_recipe(call, call->arguments[0], more, &code);
-    if (recipe && recipe->validation.folds > 0)
-        code = nc_flag(call, "profile") ? (int)nc_usage_error(call, "--profile is of one run, not of folds")
-                                        : cross_validate(call, recipe);
+    if (recipe && recipe->validation.folds > 0 && nc_flag(call, "profile"))
+        code = (int)nc_usage_error(call, "--profile is of one run, not of folds");
     else if (recipe)
-        code = train_or_rehearse(call, recipe);
+        code = settle_and_train(call, recipe);
     nacre_recipe_destroy(recipe);
     return code;
 }

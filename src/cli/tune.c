@@ -136,7 +136,12 @@ static int run(nc_call *call)
         more[given++] = trials;
     }
     nacre_recipe *recipe = nc_open_recipe(call, call->arguments[0], more, &code);
-    if (recipe) code = tune(call, recipe, ranges);
+    const nacre_settle_options settling = {.purpose = NACRE_SETTLE_SEARCH,
+                                           .output = nc_text(call, "output"),
+                                           .resume = nc_flag(call, "resume"),
+                                           .ranges = ranges};
+    if (recipe) code = nc_settle_recipe(call, recipe, &settling);
+    if (recipe && code == NC_EXIT_DONE) code = tune(call, recipe, ranges);
     nacre_recipe_destroy(recipe);
     return code;
 }

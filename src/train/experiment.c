@@ -371,16 +371,25 @@ static nacre_status create_callbacks(nacre_context *context, const nacre_experim
     return NACRE_OK;
 }
 
-/* The rate of "learning_rate: auto". The search depends on the recipe alone, so a resumed run finds the same. */
-static nacre_status find_base(nacre_context *context, nacre_fit_options *fit)
+nacre_status nc_experiment_rate(nacre_context *context, const nacre_fit_options *fit, double *rate,
+                                char text[NC_RATE_TEXT])
 {
     nacre_rate_curve curve;
     if (nacre_find_rate(context, fit, NULL, &curve)) return nacre_check(context);
-    fit->schedule.base = curve.valley;
-    nacre_log_message(context, NACRE_LOG_INFO,
-                      "learning rate %.3g, found as the valley of %lld steps (steepest %.3g, minimum / 10 %.3g)",
-                      curve.valley, (long long)curve.count, curve.steepest, curve.minimum);
+    *rate = curve.valley;
+    snprintf(text, NC_RATE_TEXT,
+             "learning rate %.3g, found as the valley of %lld steps (steepest %.3g, minimum / 10 %.3g)", curve.valley,
+             (long long)curve.count, curve.steepest, curve.minimum);
     nacre_rate_curve_release(context, &curve);
+    return NACRE_OK;
+}
+
+/* For a recipe that was not settled. The search depends on it alone, so a resumed run finds the same. */
+static nacre_status find_base(nacre_context *context, nacre_fit_options *fit)
+{
+    char text[NC_RATE_TEXT];
+    if (nc_experiment_rate(context, fit, &fit->schedule.base, text)) return nacre_check(context);
+    nacre_log_message(context, NACRE_LOG_INFO, "%s", text);
     return NACRE_OK;
 }
 

@@ -32,6 +32,11 @@ nacre_dataset *nc_experiment_pool(nacre_context *context, nacre_dataset *all, co
 /* The model text that a recipe names. */
 nacre_text *nc_experiment_text(nacre_context *context, const nacre_recipe *recipe);
 
+/* What learning_rate: auto stands for, and a sentence about it. */
+enum { NC_RATE_TEXT = 192 };
+nacre_status nc_experiment_rate(nacre_context *context, const nacre_fit_options *fit, double *rate,
+                                char text[NC_RATE_TEXT]);
+
 /* Where the output goes, in fresh memory: `output`, else the recipe's folder or runs/NAME, with `what` behind it
  * ("-tune", "" for a run itself). */
 char *nc_experiment_folder(nacre_context *context, const nacre_recipe *recipe, const char *output, const char *what);

@@ -1,4 +1,4 @@
-/* train/settle.c - what a recipe leaves to measuring: batch size and workers. */
+/* train/settle.c - what a recipe leaves to measuring: batch size, workers and learning rate. */
 #include "train/experiment.h"
 
 #include <math.h>
@@ -23,6 +23,14 @@ static void say(const search *all, const char *format, ...)
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
     nacre_buffer_print(all->words, "%s\n", line);
+}
+
+/* For timing any rate does; one of auto is found last. */
+static nacre_fit_options fit_to_time(const search *all)
+{
+    nacre_fit_options fit = nacre_experiment_fit(&all->experiment);
+    if (fit.schedule.base <= 0) fit.schedule = (nacre_schedule){.kind = NACRE_SCHEDULE_CONSTANT, .base = 1e-6};
+    return fit;
 }
 
 /* ---- the batch ---- */
@@ -88,7 +96,7 @@ static nacre_status settle_batch(search *all)
 {
     char setting[64];
     double bound = memory_bound(all->recipe), best = 0;
-    nacre_fit_options fit = nacre_experiment_fit(&all->experiment);
+    nacre_fit_options fit = fit_to_time(all);
     sizes found = {0};
     int knee = 0;
     if (find_fitting(all, fit, bound, &found) || time_sizes(all, fit, &found)) return nacre_check(all->context);
@@ -112,7 +120,7 @@ static nacre_status settle_workers(search *all)
     char setting[64];
     int most = nacre_machine_info()->cores < MOST ? nacre_machine_info()->cores : MOST, chosen = 0;
     nacre_fit_timing timing[MOST + 1] = {{0}};
-    nacre_fit_options fit = nacre_experiment_fit(&all->experiment);
+    nacre_fit_options fit = fit_to_time(all);
     double best = 0;
     fit.batch_size = all->batch_size;
     fit.accumulate = 0;
@@ -139,42 +147,114 @@ static nacre_status settle_workers(search *all)
     return nacre_recipe_set(all->recipe, setting);
 }
 
+/* ---- the learning rate ---- */
+
+static nacre_status set_rate(nacre_recipe *recipe, double rate)
+{
+    char setting[64];
+    snprintf(setting, sizeof setting, "optimizer.learning_rate=%.17g", rate);
+    return nacre_recipe_set(recipe, setting);
+}
+
+static nacre_status settle_rate(search *all)
+{
+    char text[NC_RATE_TEXT];
+    double rate = 0;
+    nacre_fit_options fit = nacre_experiment_fit(&all->experiment);
+    if (nc_experiment_rate(all->context, &fit, &rate, text)) return nacre_check(all->context);
+    say(all, "%s", text);
+    return set_rate(all->recipe, rate);
+}
+
+/* ---- what is left to find ---- */
+
+typedef struct open_keys {
+    bool batch, workers, rate;
+} open_keys;
+
+/* Whether a search tries values of the key, by the recipe or by `more`. */
+static bool is_searched(const nacre_recipe *recipe, const char *const *more, const char *key)
+{
+    const size_t length = strlen(key);
+    for (const nacre_setting *range = recipe->tune.ranges; range && range->name; range++)
+        if (!strcmp(range->name, key)) return true;
+    for (; more && *more; more++)
+        if (!strncmp(*more, key, length) && (*more)[length] == '=') return true;
+    return false;
+}
+
+static open_keys find_open(const nacre_recipe *recipe, const nacre_settle_options *options)
+{
+    open_keys open = {.batch = recipe->training.batch_size < 1,
+                      .workers = recipe->data.workers < 0,
+                      .rate = recipe->optimizer.learning_rate <= 0 && options->purpose != NACRE_SETTLE_FOLDS};
+    if (options->purpose != NACRE_SETTLE_SEARCH) return open;
+    open.batch &= !is_searched(recipe, options->ranges, "training.batch_size");
+    open.workers &= !is_searched(recipe, options->ranges, "data.workers");
+    open.rate &= !is_searched(recipe, options->ranges, "optimizer.learning_rate");
+    return open;
+}
+
 /* ---- a run that goes on ---- */
 
-/* The numbers of the recipe in the checkpoint; *found false without one. */
-static nacre_status recall(nacre_context *context, nacre_recipe *recipe, const char *output, bool *found)
+/* The first run's checkpoint, in fresh memory. */
+static char *checkpoint_path(nacre_context *context, const nacre_recipe *recipe, const nacre_settle_options *options)
 {
-    char *folder = nc_experiment_folder(context, recipe, output, ""), setting[3][64];
-    char *path = folder ? nacre_path_join(context, folder, "last.safetensors") : NULL;
-    *found = path && nacre_path_exists(path);
-    nacre_safetensors *file = *found ? nacre_safetensors_open(context, path) : NULL;
+    static const char *const suffix[] = {"", "-folds", "-tune"}, *const first[] = {"", "fold-1/", "trial-1/"};
+    char *folder = nc_experiment_folder(context, recipe, options->output, suffix[options->purpose]);
+    nacre_buffer path = nacre_buffer_create(context);
+    if (folder) nacre_buffer_print(&path, "%s/%slast.safetensors", folder, first[options->purpose]);
+    nacre_release(context, folder);
+    return nacre_buffer_take(&path, NULL);
+}
+
+/* Takes the numbers of the recipe in the checkpoint, if there is one. */
+static nacre_status recall(nacre_context *context, nacre_recipe *recipe, const nacre_settle_options *options,
+                           open_keys open)
+{
+    char *path = checkpoint_path(context, recipe, options), setting[3][64];
+    nacre_safetensors *file = path && nacre_path_exists(path) ? nacre_safetensors_open(context, path) : NULL;
     const char *text = file ? nacre_safetensors_metadata(file, "nacre.recipe") : NULL;
     nacre_recipe *before = text ? nacre_recipe_parse(context, text, strlen(text), path, NULL) : NULL;
     if (before) {
-        bool batch = recipe->training.batch_size < 1, workers = recipe->data.workers < 0;
         snprintf(setting[0], sizeof *setting, "training.batch_size=%lld", (long long)nc_recipe_batch(before));
         snprintf(setting[1], sizeof *setting, "data.workers=%d", nc_recipe_workers(before));
         snprintf(setting[2], sizeof *setting, "data.prefetch=%lld", (long long)before->data.prefetch);
         for (int i = 0; i < 3; i++)
-            if (i == 0 ? batch : workers) nacre_recipe_set(recipe, setting[i]);
+            if (i == 0 ? open.batch : open.workers) nacre_recipe_set(recipe, setting[i]);
+        if (open.rate && before->optimizer.learning_rate > 0) set_rate(recipe, before->optimizer.learning_rate);
     }
     nacre_recipe_destroy(before);
     nacre_safetensors_close(file);
     nacre_release(context, path);
-    nacre_release(context, folder);
     return nacre_check(context);
 }
 
 /* ---- all of it ---- */
 
-static nacre_status measure(search *all, const char *data_folder, bool batch, bool workers)
+static nacre_status measure(search *all, const char *data_folder, open_keys open)
 {
     nacre_status status = nacre_experiment_open(all->context, all->recipe, data_folder, NULL, &all->experiment);
     all->batch_size = nc_recipe_batch(all->recipe);
-    if (status == NACRE_OK && batch) status = settle_batch(all);
-    if (status == NACRE_OK && workers) status = settle_workers(all);
+    if (status == NACRE_OK && open.batch) status = settle_batch(all);
+    if (status == NACRE_OK && open.workers) status = settle_workers(all);
+    if (status == NACRE_OK && open.rate) status = settle_rate(all);
     nacre_experiment_close(&all->experiment);
     return status;
+}
+
+static nacre_status measure_apart(nacre_context *context, search *all, const char *data_folder, open_keys open)
+{
+    nacre_context_options options = {.threads = nacre_threads(context),
+                                     .device = nacre_context_device(context),
+                                     .instruction_set = nacre_context_instruction_set(context) + 1};
+    all->context = nacre_context_create(&options);
+    if (!all->context) return nacre_fail(context, NACRE_ERROR_MEMORY, "out of memory for settling the recipe");
+    nacre_status status = measure(all, data_folder, open);
+    if (status != NACRE_OK && nacre_check(context) == NACRE_OK)
+        nacre_fail(context, status, "%s", nacre_message(all->context));
+    nacre_context_destroy(all->context);
+    return nacre_check(context);
 }
 
 static void say_scaling(const search *all)
@@ -188,25 +268,18 @@ static void say_scaling(const search *all)
 }
 
 nacre_status nacre_recipe_settle(nacre_context *context, nacre_recipe *recipe, const char *data_folder,
-                                 const char *output, bool resume, nacre_buffer *words)
+                                 const nacre_settle_options *options)
 {
-    bool batch = recipe->training.batch_size < 1, workers = recipe->data.workers < 0, found = false;
-    search all = {.recipe = recipe, .words = words};
+    const nacre_settle_options chosen = options ? *options : (nacre_settle_options){0};
+    search all = {.recipe = recipe, .words = chosen.words};
     if (strcmp(recipe->training.rate_scaling, "none") && recipe->optimizer.learning_rate <= 0)
         return nacre_recipe_fail(recipe, "training.rate_scaling", NACRE_ERROR_ARGUMENT,
                                  "a learning rate of auto is found for the batch size as it is; nothing is to scale");
-    if ((batch || workers) && resume && recall(context, recipe, output, &found)) return nacre_check(context);
-    if ((batch || workers) && !found) {
-        nacre_context_options options = {.threads = nacre_threads(context),
-                                         .device = nacre_context_device(context),
-                                         .instruction_set = nacre_context_instruction_set(context) + 1};
-        all.context = nacre_context_create(&options);
-        if (!all.context) return nacre_fail(context, NACRE_ERROR_MEMORY, "out of memory for settling the recipe");
-        nacre_status status = measure(&all, data_folder, batch, workers);
-        if (status != NACRE_OK && nacre_check(context) == NACRE_OK)
-            nacre_fail(context, status, "%s", nacre_message(all.context));
-        nacre_context_destroy(all.context);
-    }
-    if (nacre_check(context) == NACRE_OK) say_scaling(&all);
+    open_keys open = find_open(recipe, &chosen);
+    if (chosen.resume && recall(context, recipe, &chosen, open)) return nacre_check(context);
+    open = find_open(recipe, &chosen);
+    if ((open.batch || open.workers || open.rate) && measure_apart(context, &all, data_folder, open))
+        return nacre_check(context);
+    say_scaling(&all);
     return nacre_check(context);
 }

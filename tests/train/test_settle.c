@@ -32,7 +32,7 @@ static void batch_and_workers(void)
     nacre_buffer words = nacre_buffer_create(ctx);
     NC_REQUIRE(recipe);
     NC_CHECK(recipe->training.batch_size == 0 && recipe->data.workers == -1);
-    nacre_recipe_settle(ctx, recipe, NULL, nc_file("none"), false, &words);
+    nacre_recipe_settle(ctx, recipe, NULL, &(nacre_settle_options){.output = nc_file("none"), .words = &words});
     NC_CHECK_OK(ctx);
     int64_t size = recipe->training.batch_size;
     NC_CHECK(size == 16 || size == 32); /* a tenth of the samples is 60 */
@@ -43,7 +43,7 @@ static void batch_and_workers(void)
     NC_CHECK_CONTAINS(words.data, "of the best rate");
     NC_CHECK(access(nc_file("none"), F_OK) != 0);
     nacre_buffer_clear(&words); /* there is nothing left to do */
-    nacre_recipe_settle(ctx, recipe, NULL, NULL, false, &words);
+    nacre_recipe_settle(ctx, recipe, NULL, &(nacre_settle_options){.words = &words});
     NC_CHECK_OK(ctx);
     NC_CHECK_INT(words.size, 0);
     nacre_buffer_destroy(&words);
@@ -54,12 +54,12 @@ static void batch_and_workers(void)
 static void little_memory(void)
 {
     nacre_recipe *recipe = recipe_with("training.batch_size=auto", "training.memory=1e-6", NULL);
-    nacre_recipe_settle(ctx, recipe, NULL, NULL, false, NULL);
+    nacre_recipe_settle(ctx, recipe, NULL, NULL);
     NC_CHECK_FAILED(ctx, NACRE_ERROR_MEMORY, "not even a batch of 16 samples fits into 0.00 GiB");
     NC_CHECK_INT(recipe->training.batch_size, 0);
     nacre_recipe_destroy(recipe);
     recipe = recipe_with("training.batch_size=auto", "training.accumulate=24", NULL);
-    nacre_recipe_settle(ctx, recipe, NULL, NULL, false, NULL);
+    nacre_recipe_settle(ctx, recipe, NULL, NULL);
     NC_CHECK_FAILED(ctx, NACRE_ERROR_ARGUMENT, "must be a multiple of 16");
     nacre_recipe_destroy(recipe);
 }
@@ -85,7 +85,7 @@ static void gone_on_with(void)
     nacre_run_history_destroy(history);
 
     recipe = recipe_with("training.batch_size=auto", "data.workers=auto", NULL);
-    nacre_recipe_settle(ctx, recipe, NULL, nc_file("first"), true, NULL);
+    nacre_recipe_settle(ctx, recipe, NULL, &(nacre_settle_options){.output = nc_file("first"), .resume = true});
     NC_CHECK_OK(ctx);
     NC_CHECK_INT(recipe->training.batch_size, 20);
     NC_CHECK_INT(recipe->data.workers, 2);
@@ -130,13 +130,13 @@ static void rate_in_words(void)
 {
     nacre_recipe *recipe = recipe_with("training.rate_scaling=linear", "training.batch_size=256", NULL);
     nacre_buffer words = nacre_buffer_create(ctx);
-    nacre_recipe_settle(ctx, recipe, NULL, NULL, false, &words);
+    nacre_recipe_settle(ctx, recipe, NULL, &(nacre_settle_options){.words = &words});
     NC_CHECK_OK(ctx);
     NC_CHECK_TEXT(words.data, "learning rate 0.01 x 4 = 0.04: linear in the samples per update, from 64\n");
     nacre_buffer_destroy(&words);
     nacre_recipe_destroy(recipe);
     recipe = recipe_with("training.rate_scaling=linear", "optimizer.learning_rate=auto", NULL);
-    nacre_recipe_settle(ctx, recipe, NULL, NULL, false, NULL);
+    nacre_recipe_settle(ctx, recipe, NULL, NULL);
     NC_CHECK_FAILED(ctx, NACRE_ERROR_ARGUMENT, "nothing is to scale");
     nacre_recipe_destroy(recipe);
 }
