@@ -115,7 +115,7 @@ NACRE_API double nacre_read_scalar(nacre_tensor *tensor); /* NaN and a recorded 
 
 /* What has crossed between the program's memory and the device's since the context was created. On the CPU both are one
  * memory: what is fed is read in place, scalars and results are copied. Whoever reads a scalar after every run makes
- * program and device wait for each other; after a thousand such runs in a row a message (NACRE_LOG_INFO) names it. */
+ * program and device wait for each other; after a thousand such runs in a row a message (NACRE_LOG_DEBUG) names it. */
 typedef struct nacre_transfers {
     int64_t runs;
     int64_t borrowed_calls, borrowed_bytes; /* nacre_feed: no copy */

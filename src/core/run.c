@@ -252,7 +252,7 @@ nacre_status nacre_read(nacre_tensor *tensor, void *data, size_t size)
     return NACRE_OK;
 }
 
-/* Says it once. */
+/* Says it once, and quietly: both devices that there are share the program's memory. */
 static void note_scalar(nacre_context *context, const nc_node *node)
 {
     enum { LONG_STREAK = 1000 };
@@ -264,7 +264,7 @@ static void note_scalar(nacre_context *context, const nc_node *node)
     context->scalar_streak = transfers->runs == context->scalar_run + 1 ? context->scalar_streak + 1 : 1;
     context->scalar_run = transfers->runs;
     if (context->scalar_streak != LONG_STREAK) return;
-    nacre_log_message(context, NACRE_LOG_INFO,
+    nacre_log_message(context, NACRE_LOG_DEBUG,
                       "nacre_read_scalar (%s) has followed each of %d runs: each waits for the device; add up in the "
                       "graph and read now and then",
                       transfers->scalar, LONG_STREAK);

@@ -10,6 +10,7 @@
 #include <nacre/random.h>
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -243,10 +244,18 @@ static void draw_digit(int digit, nacre_random *random, uint8_t *pixels)
 
 /* ---- the dataset ---- */
 
+/* A glyph is drawn when it is first asked for and kept: drawing takes longer than a step of a small model. Of very many
+ * only the first are. */
+enum { MOST_KEPT = 1 << 17, GLYPH_BYTES = SIDE * SIDE };
+enum { NOT_DRAWN, BEING_KEPT, KEPT };
+
 typedef struct glyphs {
     nacre_context *context;
     int64_t train, other; /* samples for training; for validation and for test each */
     uint64_t seed;
+    int64_t kept_count;
+    uint8_t *kept;
+    atomic_uchar *state; /* of each that may be kept: several workers may ask for one */
 } glyphs;
 
 static nacre_part find_part(const glyphs *self, int64_t index, int64_t *inside)
@@ -254,6 +263,23 @@ static nacre_part find_part(const glyphs *self, int64_t index, int64_t *inside)
     int part = index < self->train ? NACRE_TRAIN : index < self->train + self->other ? NACRE_VALIDATION : NACRE_TEST;
     *inside = index - (part == NACRE_TRAIN ? 0 : self->train) - (part == NACRE_TEST ? self->other : 0);
     return (nacre_part)part;
+}
+
+static bool recall_glyph(const glyphs *self, int64_t index, uint8_t *pixels)
+{
+    if (index >= self->kept_count || atomic_load_explicit(&self->state[index], memory_order_acquire) != KEPT)
+        return false;
+    memcpy(pixels, self->kept + index * GLYPH_BYTES, GLYPH_BYTES);
+    return true;
+}
+
+static void keep_glyph(const glyphs *self, int64_t index, const uint8_t *pixels)
+{
+    unsigned char expected = NOT_DRAWN;
+    if (index >= self->kept_count || !atomic_compare_exchange_strong(&self->state[index], &expected, BEING_KEPT))
+        return;
+    memcpy(self->kept + index * GLYPH_BYTES, pixels, GLYPH_BYTES);
+    atomic_store_explicit(&self->state[index], KEPT, memory_order_release);
 }
 
 static nacre_status get_glyph(void *user, int64_t index, nacre_sample *sample)
@@ -265,8 +291,10 @@ static nacre_status get_glyph(void *user, int64_t index, nacre_sample *sample)
     int64_t *label = nacre_sample_reserve(sample, 1, NACRE_I64, NACRE_SCALAR);
     if (!pixels || !label) return NACRE_ERROR_MEMORY;
     *label = inside % 10;
+    if (recall_glyph(self, index, pixels)) return NACRE_OK;
     nacre_random random = nacre_random_create(self->seed, (uint32_t)part, (uint64_t)inside);
     draw_digit((int)*label, &random, pixels);
+    keep_glyph(self, index, pixels);
     return NACRE_OK;
 }
 
@@ -280,6 +308,8 @@ static void name_origin(void *user, int64_t index, char *text, size_t size)
 static void destroy_glyphs(void *user)
 {
     glyphs *self = user;
+    nacre_release(self->context, self->kept);
+    nacre_release(self->context, self->state);
     nacre_release(self->context, self);
 }
 
@@ -292,8 +322,11 @@ nacre_dataset *nacre_glyphs(nacre_context *context, int64_t count, uint64_t seed
     }
     glyphs *self = nacre_allocate(context, sizeof *self);
     if (!self) return NULL;
-    *self = (glyphs){context, count ? count : DEFAULT_COUNT, 0, seed};
+    *self = (glyphs){.context = context, .train = count ? count : DEFAULT_COUNT, .seed = seed};
     self->other = (self->train + 5) / 6;
+    self->kept_count = self->train + 2 * self->other < MOST_KEPT ? self->train + 2 * self->other : MOST_KEPT;
+    self->kept = nacre_allocate(context, (size_t)self->kept_count * GLYPH_BYTES);
+    self->state = nacre_allocate(context, (size_t)self->kept_count * sizeof *self->state);
     nacre_dataset_source source = {
         .name = "glyphs",
         .user = self,
@@ -309,7 +342,7 @@ nacre_dataset *nacre_glyphs(nacre_context *context, int64_t count, uint64_t seed
     int64_t *labels = nacre_allocate(context, (size_t)source.count * sizeof *labels);
     uint8_t *parts = nacre_allocate(context, (size_t)source.count);
     nacre_dataset *dataset = NULL;
-    if (labels && parts) {
+    if (labels && parts && self->kept && self->state) {
         for (int64_t i = 0, inside; i < source.count; i++) {
             parts[i] = (uint8_t)find_part(self, i, &inside);
             labels[i] = inside % 10;

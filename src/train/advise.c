@@ -11,6 +11,8 @@ enum {
     MOST_FOLDS = 20,
     MOST_CAPACITIES = 4,
     MOST_REMEDIES = 8,
+    USUAL_REMEDIES = 5,
+    LEAST_SAMPLES = 600, /* that pilots are cut down to for want of time */
     MOST_NOTES = 12,
     MOST_PARAMETERS = 4000000 /* of pilots at other capacities */
 };
@@ -84,6 +86,46 @@ static bool try_settings(findings *all, const char *name, const char *const *set
     return status == NACRE_OK;
 }
 
+/* The value of the capacity parameter as a setting. */
+static const char *capacity_setting(findings *all, double value)
+{
+    return nc_advice_text(all->advising, "%s=%.0f", all->advising->advice->capacity_key, value);
+}
+
+/* All pilots: the recipe on all samples and on fractions, a smaller and a larger model, remedies. */
+static double all_seconds(findings *all)
+{
+    nc_advising *advising = all->advising;
+    const double one = nc_pilot_seconds(advising, advising->recipe, INT64_MAX);
+    double larger = one;
+    if (advising->advice->capacity_key && nacre_check(advising->context) == NACRE_OK) {
+        const char *settings[] = {capacity_setting(all, 4 * all->capacity), NULL};
+        nacre_recipe *recipe = nacre_recipe_copy(advising->recipe, settings);
+        if (recipe) larger = nc_pilot_seconds(advising, recipe, MOST_PARAMETERS);
+        nacre_recipe_destroy(recipe);
+    }
+    return advising->folds.count * (one * (2 + FRACTIONS + USUAL_REMEDIES) + larger);
+}
+
+/* Fewer samples where all pilots would not end in time: better all of them on less than the last ones not at all. */
+static nacre_status fit_into_time(findings *all)
+{
+    const double share = 0.8; /* of the time: what was timed is uncertain */
+    nc_advising *advising = all->advising;
+    const int64_t samples = nacre_dataset_count(advising->pool);
+    const double needed = samples > LEAST_SAMPLES ? all_seconds(all) : 0;
+    const double budget = share * advising->options.seconds;
+    if (nacre_check(advising->context) || needed <= budget) return nacre_check(advising->context);
+    const int64_t fewer = (int64_t)fmax((double)samples * budget / needed, LEAST_SAMPLES);
+    nacre_dataset *pool = nacre_dataset_subset(advising->pool, fewer, (uint64_t)advising->recipe->data.seed);
+    if (!pool) return nacre_check(advising->context);
+    nacre_dataset_destroy(advising->pool);
+    advising->pool = pool;
+    NOTE(all, "all pilots on %lld samples would take about %.0f s, so they see %lld; --time grants more",
+         (long long)samples, needed, (long long)fewer);
+    return NACRE_OK;
+}
+
 static nacre_status run_base(findings *all)
 {
     nc_advising *advising = all->advising;
@@ -114,7 +156,7 @@ static void try_capacities(findings *all)
             continue;
         }
         if (!(wanted[i] >= 1)) continue;
-        const char *setting = nc_advice_text(advising, "%s=%.0f", advising->advice->capacity_key, wanted[i]);
+        const char *setting = capacity_setting(all, wanted[i]);
         const char *name = strrchr(setting, '.') + 1;
         if (try_settings(all, name, (const char *const[]){setting, NULL}, 1, pilot)) {
             pilot->capacity = wanted[i];
@@ -241,7 +283,7 @@ static void strengthen(findings *all)
         nacre_remedy *remedy = &all->remedies[all->remedy_count++];
         const char **settings = nacre_pool_allocate(&advising->advice->pool, 2 * sizeof *settings);
         if (!settings) return;
-        settings[0] = nc_advice_text(advising, "%s=%.0f", advising->advice->capacity_key, larger->capacity);
+        settings[0] = capacity_setting(all, larger->capacity);
         *remedy = (nacre_remedy){.settings = settings, .pilot = *larger, .gain = gain_of(all, larger)};
     }
     const char *rate =
@@ -363,6 +405,18 @@ static void note_data(findings *all)
         NOTE(all, "the pictures differ in size: resize or crop them");
 }
 
+/* Fewer samples are learned by heart more easily. */
+static void note_share(findings *all)
+{
+    const nc_advising *advising = all->advising;
+    const int64_t seen = nacre_dataset_count(advising->pool), samples = advising->advice->survey.samples;
+    if (advising->advice->diagnosis == NACRE_OVERFITS && 2 * seen < samples)
+        NOTE(all,
+             "the pilots saw %lld of %lld samples: on all of them the gap will be smaller, and it may be that nothing "
+             "needs to be done (--samples)",
+             (long long)seen, (long long)samples);
+}
+
 static void note_capacity(findings *all)
 {
     const nacre_advice *advice = all->advising->advice;
@@ -472,6 +526,7 @@ static void find_out(findings *all)
     if (all->fraction_count == 0) all->fractions[all->fraction_count++] = all->fractions[FRACTIONS];
     advice->reason = explain(all);
     note_data(all);
+    note_share(all);
     note_capacity(all);
     if (advice->diagnosis != NACRE_DATA_FAULT && advice->diagnosis != NACRE_RATE_FAULT) note_learning_curve(all);
     if (advice->out_of_time)
@@ -488,8 +543,9 @@ static void advise(nc_advising *advising, const char *data_folder)
     advice->capacity = nacre_suggest_capacity(survey);
     advice->folds = advising->folds.count;
     advice->chance = survey->regression ? 1 : 1 - (double)survey->largest / (double)survey->samples;
-    advising->total = (int64_t)advising->folds.count * (1 + 2 * (advice->capacity_key != NULL) + FRACTIONS + 5);
-    if (run_base(&all)) return;
+    advising->total =
+        (int64_t)advising->folds.count * (1 + 2 * (advice->capacity_key != NULL) + FRACTIONS + USUAL_REMEDIES);
+    if (fit_into_time(&all) || run_base(&all)) return;
     find_out(&all);
     hand_over(&all);
 }

@@ -23,6 +23,10 @@ typedef struct nc_advising {
 nacre_status nc_run_pilot(nc_advising *advising, const nacre_recipe *recipe, const char *name, double fraction,
                           int64_t most_parameters, nacre_pilot *pilot);
 
+/* About how long one training of `recipe` on all samples of a fold takes, from a few timed steps; 0: unknown, also of
+ * models with more parameters than that. */
+double nc_pilot_seconds(nc_advising *advising, const nacre_recipe *recipe, int64_t most_parameters);
+
 /* A text in the advice's pool; "" without memory. */
 const char *nc_advice_text(nc_advising *advising, const char *format, ...) NACRE_PRINTF(2, 3);
 

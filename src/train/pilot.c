@@ -157,6 +157,26 @@ static nacre_status train_fold(nc_advising *advising, const nacre_recipe *recipe
     return status;
 }
 
+double nc_pilot_seconds(nc_advising *advising, const nacre_recipe *recipe, int64_t most_parameters)
+{
+    enum { TIMED_STEPS = 6 };
+    const double limit = 0.5;
+    nacre_experiment experiment;
+    nacre_experiment_parts parts = cut_parts(advising, 1, 0);
+    nacre_fit_timing timing = {0};
+    double seconds = 0;
+    if (nacre_experiment_open_on(advising->context, recipe, &parts, "", &experiment)) return 0;
+    if (experiment.parameters <= most_parameters) {
+        nacre_fit_options fit = nacre_experiment_fit(&experiment);
+        const double steps = ceil((double)nacre_dataset_count(experiment.train) / (double)fit.batch_size);
+        nacre_status status = nacre_fit_time(advising->context, &fit, TIMED_STEPS, limit, &timing);
+        if (status == NACRE_ERROR_NUMERIC) nacre_clear(advising->context); /* the pilot itself will say so */
+        seconds = timing.step_seconds * steps * (double)(recipe->training.epochs + 1); /* 1: what is measured */
+    }
+    nacre_experiment_close(&experiment);
+    return seconds;
+}
+
 /* ---- a pilot ---- */
 
 /* The gap of the losses at the end beyond that after the first epoch; 0 unless the training loss fell. */
