@@ -421,6 +421,7 @@ typedef struct nacre_fit_timing {
     double step_seconds; /* of a step, the median */
     double wait_share;   /* of the time, spent waiting for data */
     double samples_per_second;
+    double validation_seconds; /* of measuring all validation samples, from some batches of them; 0: there are none */
     double first_loss, last_loss;
     nacre_transfers transfers; /* of one step, rounded */
 } nacre_fit_timing;

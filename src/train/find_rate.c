@@ -168,7 +168,7 @@ static nacre_status check_search(nacre_context *context, const nacre_rate_search
 
 static bool open_loader(search *s, const nacre_fit_options *fit)
 {
-    nacre_loader_options loading = {.batch_size = (int)(fit->batch_size > 0 ? fit->batch_size : 64),
+    nacre_loader_options loading = {.batch_size = (int)fit->batch_size,
                                     .workers = fit->workers,
                                     .prefetch = fit->prefetch,
                                     .shuffle = !fit->no_shuffle,
@@ -190,6 +190,8 @@ nacre_status nacre_find_rate(nacre_context *context, const nacre_fit_options *fi
                              nacre_rate_curve *curve)
 {
     nacre_rate_search chosen = settings ? *settings : (nacre_rate_search){0};
+    nacre_fit_options filled = *fit;
+    nc_fit_fill(&filled);
     if (chosen.low == 0) chosen.low = 1e-7;
     if (chosen.high == 0) chosen.high = 10;
     if (chosen.steps == 0) chosen.steps = 100;
@@ -198,7 +200,7 @@ nacre_status nacre_find_rate(nacre_context *context, const nacre_fit_options *fi
     if (check_search(context, &chosen)) return nacre_check(context);
     search s = {.context = context, .settings = chosen, .curve = curve};
     nacre_model *copy = copy_model(context, fit->model);
-    if (copy && allocate_curve(&s) && open_loader(&s, fit)) {
+    if (copy && allocate_curve(&s) && open_loader(&s, &filled)) {
         s.options = (nc_step_options){.model = copy,
                                       .build = fit->build,
                                       .user = fit->user,
@@ -207,7 +209,7 @@ nacre_status nacre_find_rate(nacre_context *context, const nacre_fit_options *fi
                                       .recompute = fit->recompute,
                                       .training = true,
                                       .precision = fit->precision,
-                                      .optimizer = &fit->optimizer};
+                                      .optimizer = &filled.optimizer};
         if (run(&s) == NACRE_OK) nacre_rate_curve_suggest(context, curve);
     }
     nc_step_release(&s.step);

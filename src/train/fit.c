@@ -159,6 +159,14 @@ nc_step_options nc_training_step(const nacre_fit_options *options, const nc_role
                              .scaler = options->optimizer.scaler};
 }
 
+void nc_fit_fill(nacre_fit_options *options)
+{
+    if (options->epochs == 0) options->epochs = 1;
+    if (options->batch_size == 0) options->batch_size = 64;
+    if (options->accumulate == 0) options->accumulate = options->batch_size;
+    if (options->precision == NACRE_F16) options->optimizer.scaler = &options->scaler;
+}
+
 static nc_step_options step_options(const fitting *fit)
 {
     return nc_training_step(&fit->options, &fit->roles);
@@ -510,9 +518,7 @@ static nacre_status check_options(fitting *fit)
 {
     nacre_fit_options *options = &fit->options;
     nacre_context *context = fit->context;
-    if (options->epochs == 0) options->epochs = 1;
-    if (options->batch_size == 0) options->batch_size = 64;
-    if (options->accumulate == 0) options->accumulate = options->batch_size;
+    nc_fit_fill(options);
     if (!options->model || !options->build || !options->train)
         return nacre_fail(context, NACRE_ERROR_ARGUMENT, "nacre_fit needs a model, its function and training data");
     if (nacre_dataset_count(options->train) == 0)
@@ -524,10 +530,7 @@ static nacre_status check_options(fitting *fit)
             "epochs and batch_size must be positive and accumulate (%lld) a multiple of batch_size (%lld)",
             (long long)options->accumulate, (long long)options->batch_size);
     if (nacre_check_precision(context, options->precision)) return nacre_check(context);
-    if (options->precision == NACRE_F16) {
-        if (nc_scaler_check(context, &options->scaler)) return nacre_check(context);
-        options->optimizer.scaler = &options->scaler;
-    }
+    if (options->precision == NACRE_F16 && nc_scaler_check(context, &options->scaler)) return nacre_check(context);
     if (options->loss && !nacre_loss_exists(options->loss)) {
         const char *near = nacre_nearest(options->loss, nacre_loss_names);
         return nacre_fail(context, NACRE_ERROR_ARGUMENT, "there is no loss \"%s\"%s%s%s", options->loss,

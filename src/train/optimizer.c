@@ -275,6 +275,15 @@ nacre_status nacre_accumulate_gradients(nacre_tensor *loss, nacre_model *model)
     return nacre_check(nacre_graph_context(graph));
 }
 
+/* 0 whatever it was. Not by a constant of its shape, which would take as much memory. */
+static void clear(nacre_tensor *sum)
+{
+    nacre_graph *graph = nacre_tensor_graph(sum);
+    nacre_tensor *keep = nacre_full(graph, NACRE_BOOL, NACRE_SCALAR, 0);
+    nacre_tensor *zero = nacre_full(graph, nacre_tensor_dtype(sum), NACRE_SCALAR, 0);
+    nacre_assign(sum, nacre_where(keep, sum, zero));
+}
+
 nacre_status nacre_apply_gradients(nacre_graph *graph, nacre_model *model, const nacre_optimizer *optimizer,
                                    const nacre_step_inputs *inputs)
 {
@@ -286,10 +295,7 @@ nacre_status nacre_apply_gradients(nacre_graph *graph, nacre_model *model, const
         for (int i = 0; i < all.count; i++)
             all.items[i].gradient = nc_state_tensor(&all, "gradient", &all.items[i], false);
         move(&all, &own, NULL);
-        for (int i = 0; i < all.count; i++) {
-            nacre_tensor *sum = nc_state_tensor(&all, "gradient", &all.items[i], false);
-            nacre_assign(sum, nacre_full(graph, nacre_tensor_dtype(sum), nacre_tensor_shape(sum), 0));
-        }
+        for (int i = 0; i < all.count; i++) clear(nc_state_tensor(&all, "gradient", &all.items[i], false));
     }
     release(&all);
     return nacre_check(nacre_graph_context(graph));

@@ -168,6 +168,7 @@ double nc_pilot_seconds(nc_advising *advising, const nacre_recipe *recipe, int64
     if (nacre_experiment_open_on(advising->context, recipe, &parts, "", &experiment)) return 0;
     if (experiment.parameters <= most_parameters) {
         nacre_fit_options fit = nacre_experiment_fit(&experiment);
+        fit.validation = NULL;
         const double steps = ceil((double)nacre_dataset_count(experiment.train) / (double)fit.batch_size);
         nacre_status status = nacre_fit_time(advising->context, &fit, TIMED_STEPS, limit, &timing);
         if (status == NACRE_ERROR_NUMERIC) nacre_clear(advising->context); /* the pilot itself will say so */

@@ -7,16 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The options with the defaults that nacre_fit fills in. */
-static nacre_fit_options with_defaults(const nacre_fit_options *options)
-{
-    nacre_fit_options all = *options;
-    if (all.epochs == 0) all.epochs = 1;
-    if (all.batch_size == 0) all.batch_size = 64;
-    if (all.accumulate == 0) all.accumulate = all.batch_size;
-    return all;
-}
-
 /* ---- memory ---- */
 
 /* A batch of `count` samples that has shapes only. */
@@ -84,7 +74,7 @@ static int64_t plan_update(nacre_context *context, const nacre_fit_options *opti
     if (step.optimizer) return 0;
     if (nc_update_prepare(&update, context, options, &step) == NACRE_OK) nacre_plan(update.graph, &info);
     nc_step_release(&update);
-    return (int64_t)info.activation_bytes;
+    return (int64_t)(info.activation_bytes + info.prepared_bytes);
 }
 
 static int64_t ring_bytes(nacre_context *context, nacre_dataset *dataset, const nacre_fit_options *options,
@@ -104,9 +94,21 @@ static int64_t ring_bytes(nacre_context *context, nacre_dataset *dataset, const 
     return nacre_check(context) == NACRE_OK ? bytes : 0;
 }
 
+/* Of what a role's entries hold now; their slabs have room for more. */
+static int64_t copy_bytes(nacre_model *model, nacre_entry_role role)
+{
+    int64_t sum = 0;
+    for (int dtype = 0; dtype < NACRE_DTYPE_COUNT; dtype++) {
+        size_t bytes = 0;
+        if (nacre_model_slab(model, role, (nacre_dtype)dtype, &bytes)) sum += (int64_t)bytes;
+    }
+    return sum;
+}
+
 nacre_status nacre_fit_plan(nacre_context *context, const nacre_fit_options *options, nacre_fit_memory *memory)
 {
-    nacre_fit_options all = with_defaults(options);
+    nacre_fit_options all = *options;
+    nc_fit_fill(&all);
     nc_step_options measure = {
         .model = all.model, .build = all.build, .user = all.user, .precision = all.precision, .forward = true};
     int64_t unused;
@@ -121,7 +123,8 @@ nacre_status nacre_fit_plan(nacre_context *context, const nacre_fit_options *opt
     memory->parameters = (int64_t)nacre_model_bytes(all.model, NACRE_ENTRY_PARAMETER);
     memory->buffers = (int64_t)nacre_model_bytes(all.model, NACRE_ENTRY_BUFFER);
     memory->state = (int64_t)nacre_model_bytes(all.model, NACRE_ENTRY_STATE);
-    memory->copies = memory->buffers + (all.folder ? 0 : memory->parameters + memory->buffers);
+    memory->copies = copy_bytes(all.model, NACRE_ENTRY_BUFFER);
+    if (!all.folder) memory->copies += memory->copies + copy_bytes(all.model, NACRE_ENTRY_PARAMETER);
     memory->total = memory->parameters + memory->buffers + memory->state + memory->activations + memory->validation +
                     memory->loader + memory->copies;
     return nacre_check(context);
@@ -214,10 +217,38 @@ static int64_t epochs_for(const nacre_fit_options *options, int64_t steps)
     return needed > options->epochs ? needed : options->epochs;
 }
 
+/* The first pass finds kernels and memory, the second is timed. */
+static nacre_status time_validation(nacre_context *context, const nacre_fit_options *options, int64_t batches,
+                                    double *seconds)
+{
+    const int64_t there = options->validation ? nacre_dataset_count(options->validation) : 0;
+    const int64_t wanted = batches * options->batch_size, samples = wanted < there ? wanted : there;
+    nacre_dataset *some = samples > 0 ? nacre_dataset_subset(options->validation, samples, options->seed) : NULL;
+    const nacre_evaluate_options measured = {.model = options->model,
+                                             .build = options->build,
+                                             .user = options->user,
+                                             .dataset = some,
+                                             .transforms = options->transforms,
+                                             .batch_size = options->batch_size,
+                                             .workers = options->workers,
+                                             .precision = options->precision,
+                                             .loss = options->loss,
+                                             .metrics = options->metrics};
+    for (int pass = 0; some && pass < 2 && nacre_check(context) == NACRE_OK; pass++) {
+        nacre_evaluation result = {0};
+        nacre_evaluate(context, &measured, &result);
+        *seconds = result.seconds * (double)there / (double)samples;
+        nacre_metrics_destroy(result.metrics);
+    }
+    nacre_dataset_destroy(some);
+    return nacre_check(context);
+}
+
 nacre_status nacre_fit_time(nacre_context *context, const nacre_fit_options *options, int64_t steps, double seconds,
                             nacre_fit_timing *timing)
 {
-    nacre_fit_options all = with_defaults(options);
+    nacre_fit_options all = *options;
+    nc_fit_fill(&all);
     stopwatch watch = {.context = context, .wanted = steps, .seconds = seconds};
     nc_snapshot before = {0};
     *timing = (nacre_fit_timing){0};
@@ -236,15 +267,21 @@ nacre_status nacre_fit_time(nacre_context *context, const nacre_fit_options *opt
     nc_snapshot_release(&before, context);
     int64_t timed = watch.steps - UNTIMED_STEPS;
     if (status != NACRE_OK || timed < 1) return status;
+    const nacre_transfers transfers = difference(nacre_transfer_statistics(context), watch.before, timed);
+    nacre_fit_options measuring = *options;
+    double validation = 0;
+    nc_fit_fill(&measuring);
+    if (time_validation(context, &measuring, steps, &validation)) return nacre_check(context);
     qsort(watch.times, (size_t)timed, sizeof *watch.times, compare_times);
     double median = watch.times[timed / 2];
     *timing = (nacre_fit_timing){.steps = timed,
                                  .step_seconds = median,
                                  .wait_share = watch.last > watch.start ? watch.waited / (watch.last - watch.start) : 0,
                                  .samples_per_second = median > 0 ? (double)all.batch_size / median : 0,
+                                 .validation_seconds = validation,
                                  .first_loss = watch.first_loss,
                                  .last_loss = watch.last_loss,
-                                 .transfers = difference(nacre_transfer_statistics(context), watch.before, timed)};
+                                 .transfers = transfers};
     return NACRE_OK;
 }
 
@@ -267,7 +304,8 @@ static bool near_zero(void *user, const nacre_fit_event *event)
 nacre_status nacre_fit_overfit(nacre_context *context, const nacre_fit_options *options, int64_t samples,
                                int64_t most_steps, nacre_overfit *result)
 {
-    nacre_fit_options all = with_defaults(options);
+    nacre_fit_options all = *options;
+    nc_fit_fill(&all);
     int64_t there = nacre_dataset_count(all.train);
     int classes = nacre_dataset_classes(all.train);
     *result = (nacre_overfit){.samples = samples < there ? samples : there};

@@ -29,6 +29,7 @@ static void say(const search *all, const char *format, ...)
 static nacre_fit_options fit_to_time(const search *all)
 {
     nacre_fit_options fit = nacre_experiment_fit(&all->experiment);
+    fit.validation = NULL;
     if (fit.schedule.base <= 0) fit.schedule = (nacre_schedule){.kind = NACRE_SCHEDULE_CONSTANT, .base = 1e-6};
     return fit;
 }
@@ -99,7 +100,8 @@ static nacre_status settle_batch(search *all)
     nacre_fit_options fit = fit_to_time(all);
     sizes found = {0};
     int knee = 0;
-    if (find_fitting(all, fit, bound, &found) || time_sizes(all, fit, &found)) return nacre_check(all->context);
+    if (find_fitting(all, nacre_experiment_fit(&all->experiment), bound, &found) || time_sizes(all, fit, &found))
+        return nacre_check(all->context);
     for (int i = 0; i < found.count; i++) best = fmax(best, found.rate[i]);
     while (found.rate[knee] < 0.9 * best) knee++;
     for (int i = 0; i < found.count && found.rate[i] > 0; i++)

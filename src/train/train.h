@@ -42,6 +42,8 @@ typedef struct nc_step_options {
     const nacre_scaler *scaler;       /* of accumulated gradients; NULL: none */
 } nc_step_options;
 
+/* Fills in what zero stands for; f16 gets the scaler in these very options, so they must stay where they are. */
+void nc_fit_fill(nacre_fit_options *options);
 /* What nacre_fit builds for its steps; all defaults must be filled in. */
 nc_step_options nc_training_step(const nacre_fit_options *options, const nc_roles *roles);
 
