@@ -311,6 +311,7 @@ static nacre_context *inner_context(const struct checker *checker, nacre_device 
 }
 
 /* Sums of random numbers of one size lose about as many bits as a random walk; 2^-20 leaves room for a few thousand.
+ * Winograd's F(4x4, 3x3), whose error is derived in cpu/simd/winograd_body.h, stays below 2^-18 up to 78 channels.
  * In 16 bits kernel and reference see the same rounded operands; where their sums lie close to the middle between two
  * numbers, they round to neighbours. */
 static double forward_tolerance(nacre_dtype compute)

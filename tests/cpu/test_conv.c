@@ -72,7 +72,7 @@ static void free_arrays(arrays *a)
 }
 
 /* Sums of up to a few thousand products of numbers in [-1, 1]: rounding grows like a random walk, and Winograd's
- * transforms (winograd.c) cost at most another digit. */
+ * transforms (the derivation in winograd_body.h) cost at most another digit. */
 static const double TOLERANCE = 5e-5;
 
 static void compare(const char *variant, const nc_conv *c, const float *got, const double *sums, int64_t count,

@@ -1,110 +1,56 @@
-/* cpu/simd/winograd.c - 3x3 convolutions of stride 1 with a quarter of the multiplications.
+/* cpu/simd/winograd_body.h - the text of F(OUT x OUT, 3x3): 3x3 convolutions of stride 1 with fewer multiplications.
  *
- * Four by four outputs of a channel pair are  A' [ (G w G') . (B' x B) ] A  with a 6x6 patch x (Winograd; Lavin and
- * Gray, "Fast algorithms for convolutional neural networks", 2016: F(4x4, 3x3)). So a convolution becomes, for each of
- * 36 places of the transformed patch, one matrix product [tiles x inputs] [inputs x outputs], done with register tiles
- * on as many tiles as fit into the second-level cache.
+ * OUT by OUT outputs of a channel pair are  A' [ (G w G') . (B' x B) ] A  with a patch x of SIDE = OUT + 2 lines
+ * (Winograd; Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016). So a convolution becomes, for
+ * each of the SIDE * SIDE places of the transformed patch, one matrix product [tiles x inputs] [inputs x outputs], done
+ * with register tiles on as many tiles as fit into the second-level cache.
  *
  * The product is bilinear, so its adjoints use the same matrices: the gradient of x is a convolution with the mirrored
  * weights, and the gradient of w is  G' [ sum over tiles of (A dy A') . (B' x B) ] G.
  *
- * The matrices follow from the points at which polynomials are multiplied (Toom and Cook): here 0, P, -P, Q, -Q and
- * infinity. The usual 1 and 2 lose almost a decimal digit against the direct sum; 3/4 and 3/2, found by trying a grid
- * of pairs on random data, lose a third of a digit. */
+ * The file that includes this one defines OUT, the matrices - transform_input, transform_output, transform_gradient,
+ * transform_weights, restore_weights, each for one line -, the kernels' NAME and LEAST_CHANNELS.
+ *
+ * How exact it is. Along one axis  y = A' [ (G w) . (B' x) ],  and what is rounded on the way is at most the same
+ * expression with absolute values everywhere. With u = 2^-24, sums of C products (C: input channels; for the gradient
+ * of the weights tiles) and at most a, b, g roundings in a line of A', B' and G, a result has R = 2 (a + b + g) + C of
+ * them one after the other, so that to first order, for |x| <= X and |w| <= W,
+ *
+ *     |error| <= u R K^2 C X W,    K = largest line of  |A'| [ (|G| 1) . (|B'| 1) ];    direct: u (9 C) 9 C X W.
+ *
+ * That is the worst case. Independent roundings add up like a random walk: on random data, relative to the root mean
+ * square of the results,
+ *
+ *     error ~ (u / sqrt 3) (S^2 / 3) sqrt(C / 2 + 2 (a + b + g)),    S^2 = largest line of  A'^2 [ (G^2 1) . (B'^2 1) ]
+ *
+ * with the squares taken element by element; direct: (u / sqrt 3) sqrt(9 C / 2). The largest of many errors is about
+ * five times that, the largest result at least three times its root mean square. K, S and the roundings stand beside
+ * the matrices. */
 #include "cpu/simd/correlation.h"
 
 enum {
-    OUT = 4,  /* outputs of a tile along an axis */
-    SIDE = 6, /* inputs of a tile along an axis */
     PLACES = SIDE * SIDE,
     PANEL = NC_TILE_COLUMNS,
-    PAD = NC_LANES,      /* floats between tiles, so that their rows do not meet in one set of the cache */
-    LEAST_CHANNELS = 24, /* of either side; with fewer the transforms cost more than they save */
-    LEAST_TILES = 12,    /* of all images; with fewer, reading the transformed weights costs more */
+    PAD = NC_LANES,   /* floats between tiles, so that their rows do not meet in one set of the cache */
+    LEAST_TILES = 12, /* of all images; with fewer, reading the transformed weights costs more */
 #ifdef NACRE_STRESS
     CHUNK_FLOATS = 1 << 12,
     SHARED_FLOATS = 1 << 13,
     SHARED_WEIGHTS = 1 << 12,
+    SHARED_GRADIENTS = 1 << 13,
+    SLOT_FLOATS = 1 << 11,
     MAX_SLOTS = 3,
 #else
-    CHUNK_FLOATS = 1 << 17,   /* of transformed tiles: half of a 1 MB cache */
-    SHARED_FLOATS = 1 << 21,  /* of transformed tiles that all threads work on together */
-    SHARED_WEIGHTS = 1 << 22, /* more transformed weights than that are read once for all threads */
+    CHUNK_FLOATS = 1 << 17,     /* of transformed tiles: half of a 1 MB cache */
+    SHARED_FLOATS = 1 << 21,    /* of transformed tiles that all threads work on together */
+    SHARED_WEIGHTS = 1 << 22,   /* more transformed weights than that are read once for all threads */
+    SHARED_GRADIENTS = 1 << 22, /* as SHARED_FLOATS, for the gradient of the weights, whose sums are read each time */
+    SLOT_FLOATS = 1 << 18,      /* most of one private copy of the transformed weights' gradient */
     MAX_SLOTS = 16,
 #endif
-    SLOT_FLOATS = 1 << 18, /* most of one private copy of the transformed weights' gradient */
+    MOST_SUMS = 1 << 24, /* floats of the transformed weights' gradient */
+    RESTORED = 16,       /* input channels whose weights' gradients a task restores */
 };
-
-/* ---- the matrices, one line at a time ------------------------------------------------------------------------------
- */
-
-#define P  0.75f
-#define Q  1.5f
-#define P2 (P * P)
-#define Q2 (Q * Q)
-/* One over the product of a point's distances from the others. */
-#define SCALE_0 (1 / (P2 * Q2))
-#define SCALE_P (1 / (2 * P2 * (P2 - Q2)))
-#define SCALE_Q (1 / (2 * Q2 * (Q2 - P2)))
-
-/* B' d */
-NC_ALWAYS_INLINE void transform_input(const nc_vec d[SIDE], nc_vec v[SIDE])
-{
-    const nc_vec a = nc_fma(d[2], nc_splat(-Q2), d[4]), b = nc_fma(d[1], nc_splat(-Q2), d[3]);
-    const nc_vec c = nc_fma(d[2], nc_splat(-P2), d[4]), e = nc_fma(d[1], nc_splat(-P2), d[3]);
-    v[0] = nc_fma(d[0], nc_splat(P2 * Q2), nc_fma(d[2], nc_splat(-P2 - Q2), d[4]));
-    v[1] = nc_fma(b, nc_splat(P), a);
-    v[2] = nc_fma(b, nc_splat(-P), a);
-    v[3] = nc_fma(e, nc_splat(Q), c);
-    v[4] = nc_fma(e, nc_splat(-Q), c);
-    v[5] = nc_fma(d[1], nc_splat(P2 * Q2), nc_fma(d[3], nc_splat(-P2 - Q2), d[5]));
-}
-
-/* A' m */
-NC_ALWAYS_INLINE void transform_output(const nc_vec m[SIDE], nc_vec y[OUT])
-{
-    const nc_vec a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], d = m[3] - m[4];
-    y[0] = m[0] + a + c;
-    y[1] = nc_fma(d, nc_splat(Q), b * P);
-    y[2] = nc_fma(c, nc_splat(Q2), a * P2);
-    y[3] = nc_fma(d, nc_splat(Q2 * Q), nc_fma(b, nc_splat(P2 * P), m[5]));
-}
-
-/* A e: the adjoint of transform_output. */
-NC_ALWAYS_INLINE void transform_gradient(const nc_vec e[OUT], nc_vec m[SIDE])
-{
-    const nc_vec a = nc_fma(e[2], nc_splat(P2), e[0]), b = nc_fma(e[3], nc_splat(P2 * P), e[1] * P);
-    const nc_vec c = nc_fma(e[2], nc_splat(Q2), e[0]), d = nc_fma(e[3], nc_splat(Q2 * Q), e[1] * Q);
-    m[0] = e[0];
-    m[1] = a + b;
-    m[2] = a - b;
-    m[3] = c + d;
-    m[4] = c - d;
-    m[5] = e[3];
-}
-
-/* G w */
-NC_ALWAYS_INLINE void transform_weights(const nc_vec w[3], nc_vec u[SIDE])
-{
-    const nc_vec a = nc_fma(w[2], nc_splat(P2 * SCALE_P), w[0] * SCALE_P), b = w[1] * (P * SCALE_P);
-    const nc_vec c = nc_fma(w[2], nc_splat(Q2 * SCALE_Q), w[0] * SCALE_Q), d = w[1] * (Q * SCALE_Q);
-    u[0] = w[0] * SCALE_0;
-    u[1] = a + b;
-    u[2] = a - b;
-    u[3] = c + d;
-    u[4] = c - d;
-    u[5] = w[2];
-}
-
-/* G' m: the adjoint of transform_weights. */
-NC_ALWAYS_INLINE void restore_weights(const nc_vec m[SIDE], nc_vec w[3])
-{
-    const nc_vec a = (m[1] + m[2]) * SCALE_P, b = (m[1] - m[2]) * SCALE_P;
-    const nc_vec c = (m[3] + m[4]) * SCALE_Q, d = (m[3] - m[4]) * SCALE_Q;
-    w[0] = nc_fma(m[0], nc_splat(SCALE_0), a + c);
-    w[1] = nc_fma(d, nc_splat(Q), b * P);
-    w[2] = nc_fma(c, nc_splat(Q2), nc_fma(a, nc_splat(P2), m[5]));
-}
 
 /* Applies a transform to the columns and then to the rows of a square: [from][from] -> [to][to]. */
 #define TWO_SIDED(name, line, from, to)                                                                                \
@@ -151,7 +97,8 @@ typedef struct winograd {
     float *weights; /* [place][panel of outputs][input][PANEL] */
     float *scratch; /* for each thread: transformed inputs, then products or gradients */
     int64_t slots;  /* private copies; depends on the sizes alone */
-    float *sums;    /* [slot][place][input][padded outputs] */
+    int64_t panel_parts;
+    float *sums; /* [slot][place][input][padded outputs] */
     float *dw;
 } winograd;
 
@@ -394,20 +341,26 @@ static void convolve(winograd *g, nacre_team *team)
     }
 }
 
-/* ---- gradient of the weights ----------------------------------------------------------------------------------------
+/* ---- gradient of the weights --------------------------------------------------------------------------------------
  */
 
+static int64_t slot_floats(const winograd *g)
+{
+    return PLACES * g->in.channels * g->out.padded;
+}
+
+/* Threads have chunks and sums of their own, unless there would be about as many of these as of what is summed. */
 static winograd backward_weights_of(const nc_conv *conv)
 {
     winograd g = forward_of(conv);
     cut(&g, CHUNK_FLOATS);
     g.slots = nc_least(g.chunks, MAX_SLOTS);
+    g.together =
+        slot_floats(&g) > SLOT_FLOATS || 2 * g.slots * slot_floats(&g) > g.tiles * (g.in.stride + g.out.stride);
+    if (!g.together) return g;
+    g.slots = 1;
+    cut(&g, SHARED_GRADIENTS);
     return g;
-}
-
-static int64_t slot_floats(const winograd *g)
-{
-    return PLACES * g->in.channels * g->out.padded;
 }
 
 static void load_gradient(const winograd *g, int64_t index, float *to)
@@ -424,8 +377,10 @@ static void load_gradient(const winograd *g, int64_t index, float *to)
     }
 }
 
-/* sums[place][input][output] += over tiles of patches[tile][place][input] gradients[tile][place][output] */
-static void add_products(const winograd *g, int64_t tiles, const float *patches, const float *gradients, float *sums)
+/* sums[place][input][output] (+)= over tiles of patches[tile][place][input] gradients[tile][place][output], for one
+ * place and some panels of outputs */
+static void add_products(const winograd *g, int64_t p, nc_range panels, int64_t tiles, const float *patches,
+                         const float *gradients, float *sums, bool accumulate)
 {
     const nc_tap origin = {0, 0};
     const int64_t parts = nc_ceil_div(g->in.channels, NC_TILE_ROWS);
@@ -437,52 +392,87 @@ static void add_products(const winograd *g, int64_t tiles, const float *patches,
                     .steps = tiles,
                     .c_row = g->out.padded,
                     .columns = PANEL,
-                    .accumulate = true};
-    for (int64_t p = 0; p < PLACES; p++)
-        for (int64_t o = 0; o < g->out.padded; o += PANEL)
-            for (int64_t part = 0; part < parts; part++) {
-                const nc_range rows = nc_share(g->in.channels, 1, parts, part);
-                tile.a = patches + p * g->in.padded + rows.begin;
-                tile.b = gradients + p * g->out.padded + o;
-                tile.c = sums + (p * g->in.channels + rows.begin) * g->out.padded + o;
-                nc_isa(nc_tiles_f32)[NC_TILE_ROWS_CONTIGUOUS][rows.end - rows.begin - 1][NC_TILE_VECTORS - 1](&tile);
-            }
+                    .accumulate = accumulate};
+    for (int64_t o = panels.begin * PANEL; o < panels.end * PANEL; o += PANEL)
+        for (int64_t part = 0; part < parts; part++) {
+            const nc_range rows = nc_share(g->in.channels, 1, parts, part);
+            tile.a = patches + p * g->in.padded + rows.begin;
+            tile.b = gradients + p * g->out.padded + o;
+            tile.c = sums + (p * g->in.channels + rows.begin) * g->out.padded + o;
+            nc_isa(nc_tiles_f32)[NC_TILE_ROWS_CONTIGUOUS][rows.end - rows.begin - 1][NC_TILE_VECTORS - 1](&tile);
+        }
 }
 
 static void run_slot(void *user, int64_t slot, int thread)
 {
     const winograd *g = user;
-    const nc_range chunks = nc_share(g->chunks, 1, g->slots, slot);
+    const nc_range chunks = nc_share(g->chunks, 1, g->slots, slot), panels = {0, g->out.padded / PANEL};
     float *patches = g->scratch + thread * thread_floats(g), *gradients = patches + g->chunk * g->in.stride;
     float *sums = g->sums + slot * slot_floats(g);
-    memset(sums, 0, (size_t)slot_floats(g) * sizeof *sums);
     for (int64_t chunk = chunks.begin; chunk < chunks.end; chunk++) {
         const int64_t first = chunk * g->chunk, tiles = nc_least(g->tiles - first, g->chunk);
         for (int64_t t = 0; t < tiles; t++) {
             load_patch(g, first + t, patches + t * g->in.stride);
             load_gradient(g, first + t, gradients + t * g->out.stride);
         }
-        add_products(g, tiles, patches, gradients, sums);
+        for (int64_t p = 0; p < PLACES; p++)
+            add_products(g, p, panels, tiles, patches, gradients, sums, chunk > chunks.begin);
     }
 }
 
-/* Adds up the slots of one input channel and goes back to nine weights. */
-static void restore_channel(void *user, int64_t c, int thread)
+static void load_shared_gradients(void *user, int64_t t, int thread)
+{
+    const winograd *g = user;
+    load_shared(user, t, thread);
+    load_gradient(g, g->first + t, g->scratch + g->chunk * g->in.stride + t * g->out.stride);
+}
+
+static void add_shared(void *user, int64_t index, int thread)
 {
     (void)thread;
     const winograd *g = user;
-    for (int64_t o = 0; o < g->out.channels; o += NC_LANES) {
-        nc_vec sums[SIDE][SIDE], w[3][3];
-        for (int p = 0; p < PLACES; p++) {
-            const float *from = g->sums + (p * g->in.channels + c) * g->out.padded + o;
-            nc_vec total = nc_load(from);
-            for (int64_t slot = 1; slot < g->slots; slot++) total += nc_load(from + slot * slot_floats(g));
-            sums[p / SIDE][p % SIDE] = total;
+    const nc_range panels = nc_share(g->out.padded / PANEL, 1, g->panel_parts, index % g->panel_parts);
+    add_products(g, index / g->panel_parts, panels, nc_least(g->tiles - g->first, g->chunk), g->scratch,
+                 g->scratch + g->chunk * g->in.stride, g->sums, g->first > 0);
+}
+
+/* Adds up the slots of some input channels and one panel of outputs, and goes back to nine weights. */
+static void restore_part(void *user, int64_t index, int thread)
+{
+    (void)thread;
+    const winograd *g = user;
+    const int64_t panels = g->out.padded / PANEL, first = index % panels * PANEL;
+    const int64_t begin = index / panels * RESTORED, end = nc_least(begin + RESTORED, g->in.channels);
+    for (int64_t c = begin; c < end; c++)
+        for (int64_t o = first; o < nc_least(first + PANEL, g->out.channels); o += NC_LANES) {
+            nc_vec sums[SIDE][SIDE], w[3][3], lines[NC_LANES];
+            for (int p = 0; p < PLACES; p++) {
+                const float *from = g->sums + (p * g->in.channels + c) * g->out.padded + o;
+                nc_vec total = nc_load(from);
+                for (int64_t slot = 1; slot < g->slots; slot++) total += nc_load(from + slot * slot_floats(g));
+                sums[p / SIDE][p % SIDE] = total;
+            }
+            square_of_restored(sums, w);
+            for (int at = 0; at < 9; at += NC_LANES) {
+                const int64_t count = nc_least(9 - at, NC_LANES);
+                for (int t = 0; t < NC_LANES; t++) lines[t] = t < count ? w[(at + t) / 3][(at + t) % 3] : (nc_vec){0};
+                nc_transpose(lines);
+                for (int64_t i = 0; i < nc_least(g->out.channels - o, NC_LANES); i++)
+                    nc_store_some(g->dw + ((o + i) * g->in.channels + c) * 9 + at, lines[i], count);
+            }
         }
-        square_of_restored(sums, w);
-        for (int64_t i = 0; i < nc_least(g->out.channels - o, NC_LANES); i++)
-            for (int t = 0; t < 9; t++) g->dw[((o + i) * g->in.channels + c) * 9 + t] = w[t / 3][t % 3][i];
+}
+
+static void differentiate(winograd *g, nacre_team *team)
+{
+    if (!g->together) nacre_parallel(team, g->slots, run_slot, g);
+    g->panel_parts = nc_least(nc_ceil_div(2 * nacre_team_size(team), PLACES), g->out.padded / PANEL);
+    for (int64_t chunk = 0; g->together && chunk < g->chunks; chunk++) { /* at least one, which may be empty */
+        g->first = chunk * g->chunk;
+        nacre_parallel(team, nc_least(g->tiles - g->first, g->chunk), load_shared_gradients, g);
+        nacre_parallel(team, PLACES * g->panel_parts, add_shared, g);
     }
+    nacre_parallel(team, nc_ceil_div(g->in.channels, RESTORED) * (g->out.padded / PANEL), restore_part, g);
 }
 
 /* ---- as kernels
@@ -520,7 +510,7 @@ static const char *refuse_weights(const nacre_node_info *info)
     if (reason) return reason;
     const nc_conv conv = nc_conv_problem_of_info(info);
     const winograd g = backward_weights_of(&conv);
-    return slot_floats(&g) > SLOT_FLOATS ? "too many channels" : NULL;
+    return slot_floats(&g) > MOST_SUMS ? "too many channels" : NULL;
 }
 
 static size_t prepared(const nacre_node_info *info)
@@ -566,7 +556,7 @@ static size_t backward_weights_workspace(const nacre_node_info *info)
 {
     const nc_conv conv = nc_conv_problem_of_info(info);
     const winograd g = backward_weights_of(&conv);
-    return sizeof(float) * (size_t)(g.slots * slot_floats(&g) + info->threads * thread_floats(&g));
+    return sizeof(float) * (size_t)(g.slots * slot_floats(&g) + (g.together ? 1 : info->threads) * thread_floats(&g));
 }
 
 static void run_backward_weights(const nacre_call *call)
@@ -579,26 +569,27 @@ static void run_backward_weights(const nacre_call *call)
     g.dw = node.w.data;
     g.sums = call->workspace;
     g.scratch = g.sums + g.slots * slot_floats(&g);
-    nacre_parallel(call->team, g.slots, run_slot, &g);
-    nacre_parallel(call->team, g.in.channels, restore_channel, &g);
+    differentiate(&g, call->team);
 }
 
-#define CONVOLUTION(name)                                                                                              \
-    const nacre_kernel nc_isa(nc_##name##_winograd_kernel) = {.op = #name,                                             \
-                                                              .variant = "winograd_" NC_ISA_NAME,                      \
-                                                              .flags = NACRE_KERNEL_CHANNELS_LAST,                     \
-                                                              .can = refuse,                                           \
-                                                              .slower = slower,                                        \
-                                                              .workspace = workspace,                                  \
-                                                              .prepared = prepared,                                    \
-                                                              .prepare = prepare,                                      \
-                                                              .prepared_operand = NC_CORRELATION_WEIGHTS,              \
-                                                              .run = run};
+#define KERNEL_(operation, name) nc_isa(nc_##operation##_##name##_kernel)
+#define KERNEL(operation, name)  KERNEL_(operation, name)
+#define CONVOLUTION(operation)                                                                                         \
+    const nacre_kernel KERNEL(operation, NAME) = {.op = #operation,                                                    \
+                                                  .variant = NC_STRING(NAME) "_" NC_ISA_NAME,                          \
+                                                  .flags = NACRE_KERNEL_CHANNELS_LAST,                                 \
+                                                  .can = refuse,                                                       \
+                                                  .slower = slower,                                                    \
+                                                  .workspace = workspace,                                              \
+                                                  .prepared = prepared,                                                \
+                                                  .prepare = prepare,                                                  \
+                                                  .prepared_operand = NC_CORRELATION_WEIGHTS,                          \
+                                                  .run = run};
 CONVOLUTION(conv)
 CONVOLUTION(conv_backward_data)
-const nacre_kernel nc_isa(nc_conv_backward_weight_winograd_kernel) = {
+const nacre_kernel KERNEL(conv_backward_weight, NAME) = {
     .op = "conv_backward_weight",
-    .variant = "winograd_" NC_ISA_NAME,
+    .variant = NC_STRING(NAME) "_" NC_ISA_NAME,
     .flags = NACRE_KERNEL_CHANNELS_LAST,
     .can = refuse_weights,
     .slower = slower,
