@@ -9,8 +9,8 @@
 #include <sys/resource.h>
 
 static const nc_workload *const lists[] = {nc_bench_training,   nc_bench_inference, nc_bench_generation,
-                                           nc_bench_optimizers, nc_bench_layers,    nc_bench_loading,
-                                           nc_bench_process,    nc_bench_machine};
+                                           nc_bench_optimizers, nc_bench_layers,    nc_bench_kernels,
+                                           nc_bench_loading,    nc_bench_process,   nc_bench_machine};
 enum { LISTS = sizeof lists / sizeof *lists };
 
 /* ---- measuring -----------------------------------------------------------------------------------------------------
@@ -266,7 +266,7 @@ const nc_command nc_command_bench = {
           .choices =
               "mlp_train|lenet_train|resnet56_train|lstm_train|gpt_train|gpt2_train|dcgan_train|vae_train|"
               "resnet50_infer_b1|resnet50_infer_b16|mobilenetv2_infer_b1|vgg16_infer_b1|bert_infer|gpt2_generate|"
-              "adamw_step|sgd_step|optimizer_step|conv_layers|loader|startup|graph|peak|triad|list",
+              "adamw_step|sgd_step|optimizer_step|conv_layers|products|passes|loader|startup|graph|peak|triad|list",
           .doc = "What to time, or 'list'."}},
     .examples =
         (const nc_example[]){{"nacre bench lenet_train --threads 2", NULL}, {"nacre bench graph --json", NULL}, {0}},

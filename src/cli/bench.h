@@ -49,7 +49,7 @@ struct nc_workload {
 
 /* Lists of workloads, each ended by an empty one. */
 extern const nc_workload nc_bench_training[], nc_bench_inference[], nc_bench_generation[], nc_bench_optimizers[],
-    nc_bench_layers[], nc_bench_loading[], nc_bench_process[], nc_bench_machine[];
+    nc_bench_layers[], nc_bench_kernels[], nc_bench_loading[], nc_bench_process[], nc_bench_machine[];
 
 /* Calls the step until bench->seconds have passed and bench->least steps are timed, after a warm-up of as many steps as
  * the workload says, else at least three, and steps until half a second or fifty steps. */

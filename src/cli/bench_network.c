@@ -34,7 +34,7 @@ void nc_close_network(nc_bench *bench)
     if (!network) return;
     nacre_graph_destroy(network->graph);
     for (int i = 0; i < 2; i++) nacre_model_destroy(network->models[i]);
-    for (int i = 0; i < network->fed_count; i++) nacre_release(bench->context, network->fed[i]);
+    for (int i = 0; i < network->fed_count; i++) nacre_release_aligned(bench->context, network->fed[i]);
     nacre_release(bench->context, network);
 }
 
@@ -65,7 +65,7 @@ static nacre_tensor *numbers(nc_bench_network *network, const char *name, nacre_
 {
     nacre_tensor *input = nacre_input(network->graph, name, NACRE_F32, shape);
     const int64_t count = nacre_shape_count(shape);
-    float *data = nacre_allocate(network->context, sizeof *data * (size_t)count);
+    float *data = nacre_allocate_aligned(network->context, sizeof *data * (size_t)count);
     nacre_random random = nacre_random_create(1, 0, 0);
     for (int64_t i = 0; data && i < count; i++)
         data[i] = normal ? nacre_random_normal(&random) : nacre_random_uniform(&random, 0, 1);
@@ -86,7 +86,7 @@ nacre_tensor *nc_feed_whole(nc_bench_network *network, const char *name, nacre_s
 {
     nacre_tensor *input = nacre_input(network->graph, name, NACRE_I64, shape);
     const int64_t count = nacre_shape_count(shape);
-    int64_t *data = nacre_allocate(network->context, sizeof *data * (size_t)count);
+    int64_t *data = nacre_allocate_aligned(network->context, sizeof *data * (size_t)count);
     nacre_random random = nacre_random_create(2, 0, 0);
     for (int64_t i = 0; data && i < count; i++) data[i] = nacre_random_below(&random, (uint32_t)limit);
     return feed(network, input, data);

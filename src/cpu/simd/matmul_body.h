@@ -22,15 +22,16 @@ enum {
     BLOCK = 2 * PANEL,
 #else
     DEPTH = 24 * 1024 / (NC_TILE_ROWS * sizeof(REAL)),           /* a panel of a takes most of a 32 KB cache */
-    BLOCK = 512 * 1024 / (DEPTH * sizeof(REAL)) / PANEL * PANEL, /* a block of b half of a 1 MB cache */
+    BLOCK = 704 * 1024 / (DEPTH * sizeof(REAL)) / PANEL * PANEL, /* a block of b two thirds of a 1 MB cache */
 #endif
-    GROUP_PANELS = 8,          /* row panels packed together */
+    GROUP_PANELS = 4,          /* row panels packed together */
     FAR = 4096 / sizeof(REAL), /* rows so far apart, or a multiple, fall into one set of the first-level cache */
     AHEAD = 12,                /* steps */
     REUSE_A = 3,               /* tiles that must share a packed panel of a */
     REUSE_B = 3,               /* and of b */
-    ROWS = 8 * NC_TILE_ROWS,   /* of a task that packs columns of its own */
-    SMALL = 1 << 16            /* multiply-adds that are not worth waking a thread */
+    LINE = 64,                 /* bytes that a cache fetches together */
+    SMALL = 1 << 16,           /* multiply-adds that are not worth waking a thread */
+    LARGE = 1 << 24            /* and that are worth a second task for each thread */
 };
 
 struct job {
@@ -167,8 +168,49 @@ static void pack_rows(const struct block *block, int64_t first, int64_t end)
     }
 }
 
-/* One panel of rows against all columns of the block; packed_a is NULL where a is read as it lies. */
-static void multiply_panel(const struct block *block, nc_range rows, const REAL *packed_a)
+/* Rows of memory that are wanted soon. */
+struct wanted {
+    const char *row;
+    int64_t rows, stride, bytes, at;
+};
+
+static void fetch(struct wanted *wanted, int64_t lines)
+{
+    for (; lines > 0 && wanted->rows > 0; lines--) {
+        __builtin_prefetch(wanted->row + wanted->at, 0, 2);
+        wanted->at += LINE;
+        if (wanted->at < wanted->bytes) continue;
+        wanted->at = 0;
+        wanted->row += wanted->stride;
+        wanted->rows--;
+    }
+}
+
+/* What panel `index` of the block reads of a; past the last one it is a panel of the next slice. */
+static struct wanted source_of(const struct block *block, int64_t index)
+{
+    const nc_matmul *problem = block->problem;
+    const int64_t panels = nc_ceil_div(block->rows.end - block->rows.begin, NC_TILE_ROWS);
+    const int64_t k = block->k + index / panels * block->steps;
+    if (k + block->steps > problem->k) return (struct wanted){0};
+    const nc_range rows = row_panel(block, index % panels);
+    const int64_t size = sizeof(REAL), count = rows.end - rows.begin;
+    struct wanted wanted = {.row = (const char *)(block->a + rows.begin * problem->a_row + k * problem->a_column)};
+    if (problem->a_column == 1) {
+        wanted.rows = count;
+        wanted.stride = problem->a_row * size;
+        wanted.bytes = block->steps * size;
+    } else {
+        wanted.rows = block->steps;
+        wanted.stride = problem->a_column * size;
+        wanted.bytes = problem->a_row * count * size;
+    }
+    return wanted;
+}
+
+/* One panel of rows against all columns of the block; packed_a is NULL where a is read as it lies. Meanwhile what a
+ * later panel wants of a is fetched. */
+static void multiply_panel(const struct block *block, nc_range rows, const REAL *packed_a, struct wanted *wanted)
 {
     const nc_matmul *problem = block->problem;
     const nc_tap origin = {0, 0};
@@ -190,6 +232,8 @@ static void multiply_panel(const struct block *block, nc_range rows, const REAL 
     if (block->last && problem->row_bias) tile.row_bias = (const REAL *)problem->row_bias + rows.begin;
     const int order = tile.a_step == 1 ? NC_TILE_STEPS_CONTIGUOUS : NC_TILE_ROWS_CONTIGUOUS;
     const REAL *packed = block->packed_b;
+    const int64_t tiles = nc_ceil_div(block->columns.end - block->columns.begin, PANEL);
+    const int64_t lines = nc_ceil_div(wanted->rows * nc_ceil_div(wanted->bytes, LINE), tiles);
     for (int64_t j = block->columns.begin; j < block->columns.end; j += PANEL, packed += block->steps * PANEL) {
         const int64_t left = block->columns.end - j;
         tile.columns = left < PANEL ? left : PANEL;
@@ -204,6 +248,7 @@ static void multiply_panel(const struct block *block, nc_range rows, const REAL 
         tile.c = block->c + offset;
         if (block->last && problem->residual) tile.residual = block->residual + offset;
         if (block->last && problem->column_bias) tile.column_bias = (const REAL *)problem->column_bias + j;
+        fetch(wanted, lines);
         nc_isa_real(nc_tiles)[order][count - 1][tile.columns > LANES](&tile);
     }
 }
@@ -216,9 +261,11 @@ static void multiply_block(const struct block *block)
     for (int64_t first = 0; first < panels; first += GROUP_PANELS) {
         const int64_t end = first + GROUP_PANELS < panels ? first + GROUP_PANELS : panels;
         if (packs) pack_rows(block, first, end);
-        for (int64_t p = first; p < end; p++)
+        for (int64_t p = first; p < end; p++) {
+            struct wanted wanted = source_of(block, p + (packs ? GROUP_PANELS : 1));
             multiply_panel(block, row_panel(block, p),
-                           packs ? block->packed_a + (p - first) * block->steps * A_STEP : NULL);
+                           packs ? block->packed_a + (p - first) * block->steps * A_STEP : NULL, &wanted);
+        }
     }
 }
 
@@ -246,8 +293,10 @@ static void run_task(void *user, int64_t index, int thread)
                           .packed_b = packed + DEPTH * GROUP_PANELS * A_STEP};
     const nc_range columns = nc_share(problem->n, PANEL, job->column_tasks, index % job->column_tasks);
     const int64_t slices = problem->k > 0 ? nc_ceil_div(problem->k, DEPTH) : 1;
-    for (int64_t j = columns.begin; j < columns.end; j += BLOCK) {
-        block.columns = (nc_range){j, j + BLOCK < columns.end ? j + BLOCK : columns.end};
+    const int64_t blocks = nc_ceil_div(columns.end - columns.begin, BLOCK);
+    for (int64_t j = 0; j < blocks; j++) {
+        const nc_range part = nc_share(columns.end - columns.begin, PANEL, blocks, j);
+        block.columns = (nc_range){columns.begin + part.begin, columns.begin + part.end};
         for (int64_t s = 0; s < slices; s++) {
             const nc_range slice = nc_share(problem->k, 1, slices, s);
             block.k = slice.begin;
@@ -268,16 +317,18 @@ static int64_t batch_count(const nc_matmul *problem)
     return count;
 }
 
-static int64_t divisor_up_to(int64_t number, int64_t most)
+/* What the longest of the tasks takes, in multiply-adds of a vector: its tiles, and packing, an element each. */
+static double cost_of_task(const nc_matmul *problem, int64_t row_tasks, int64_t column_tasks)
 {
-    int64_t divisor = most < 1 ? 1 : most < number ? most : number;
-    while (number % divisor) divisor--;
-    return divisor;
+    const int64_t rows = nc_ceil_div(problem->m, row_tasks);
+    const int64_t columns = nc_least(nc_ceil_div(nc_ceil_div(problem->n, PANEL), column_tasks) * PANEL, problem->n);
+    const int64_t blocks = nc_ceil_div(columns, BLOCK);
+    const int64_t tiles = rows * nc_ceil_div(columns, LANES);
+    return (double)(tiles + columns + rows * blocks) * (double)problem->k;
 }
 
-/* Enough tasks to keep all threads busy to the end. Each block of columns packs the rows it meets and each task the
- * columns it meets, so columns are cut into blocks first, then rows into not too few, and columns further only where
- * that is not enough. */
+/* Enough tasks to keep all threads busy to the end. Each task packs the columns it meets, and each of its blocks of
+ * columns the rows: rows and columns are cut so that the whole is done soonest. */
 static void cut(struct job *job, int threads)
 {
     const nc_matmul *problem = job->problem;
@@ -285,15 +336,17 @@ static void cut(struct job *job, int threads)
     job->row_tasks = job->column_tasks = 1;
     const int64_t work = problem->m * problem->n * (problem->k + 1);
     if (threads == 1 || work * job->batches < SMALL) return;
-    int64_t wanted = work * job->batches / threads / SMALL;
-    wanted = threads * (wanted < 1 ? 1 : wanted > 4 ? 4 : wanted);
-    const int64_t each = nc_ceil_div(wanted, job->batches);
-    const int64_t most_columns = nc_ceil_div(problem->n, 2 * PANEL), most_rows = nc_ceil_div(problem->m, NC_TILE_ROWS);
-    const int64_t blocks = divisor_up_to(each, problem->n / BLOCK);
-    const int64_t columns = each / divisor_up_to(each / blocks, problem->m / ROWS);
-    job->column_tasks = columns < most_columns ? columns : most_columns;
-    const int64_t rows = nc_ceil_div(each, job->column_tasks);
-    job->row_tasks = rows < most_rows ? rows : most_rows;
+    const int64_t each = nc_ceil_div(threads * (work * job->batches < LARGE ? 1 : 2), job->batches);
+    double least = INFINITY;
+    for (int64_t rows = 1; rows <= each && (rows == 1 || rows * NC_TILE_ROWS <= problem->m); rows++) {
+        const int64_t columns = nc_least(nc_ceil_div(each, rows), nc_ceil_div(problem->n, PANEL));
+        const int64_t turns = nc_ceil_div(job->batches * rows * columns, threads);
+        const double cost = (double)turns * cost_of_task(problem, rows, columns);
+        if (cost >= least) continue;
+        least = cost;
+        job->row_tasks = rows;
+        job->column_tasks = columns;
+    }
 }
 
 size_t nc_isa_real(nc_matmul_workspace)(const nc_matmul *problem, int threads)

@@ -5,4 +5,6 @@
 #include "cpu/simd/tile.h"
 #include "cpu/simd/real.h"
 
+#include <math.h>
+
 #include "cpu/simd/matmul_body.h"

@@ -50,24 +50,41 @@ static __attribute__((noinline)) void finish(const nc_tile *tile, const VECTOR *
     }
 }
 
+NC_ALWAYS_INLINE void add_rows(VECTOR sums[NC_TILE_ROWS][NC_TILE_VECTORS], const REAL *from, int64_t stride, int rows,
+                               int vectors)
+{
+    NC_UNROLL
+    for (int i = 0; i < rows; i++) {
+        NC_UNROLL
+        for (int v = 0; v < vectors; v++) sums[i][v] += LOAD(from + i * stride + v * LANES);
+    }
+}
+
+/* The same for whole vectors and the commonest epilogues. */
+NC_ALWAYS_INLINE void finish_in_registers(const nc_tile *tile, VECTOR sums[NC_TILE_ROWS][NC_TILE_VECTORS], int rows,
+                                          int vectors)
+{
+    REAL *c = tile->c;
+    if (tile->accumulate) add_rows(sums, c, tile->c_row, rows, vectors);
+    if (tile->column_bias) add_rows(sums, tile->column_bias, 0, rows, vectors);
+    if (tile->residual) add_rows(sums, tile->residual, tile->c_row, rows, vectors);
+    NC_UNROLL
+    for (int i = 0; i < rows; i++) {
+        NC_UNROLL
+        for (int v = 0; v < vectors; v++)
+            STORE(c + i * tile->c_row + v * LANES, tile->relu ? MAX((VECTOR){0}, sums[i][v]) : sums[i][v]);
+    }
+}
+
 NC_ALWAYS_INLINE void run(const nc_tile *tile, int order, int rows, int vectors)
 {
     const int64_t a_row = order == NC_TILE_ROWS_CONTIGUOUS ? 1 : tile->a_row;
     const int64_t a_step = order == NC_TILE_ROWS_CONTIGUOUS ? tile->a_step : 1;
-    const bool plain =
-        tile->columns == vectors * LANES && !tile->row_bias && !tile->column_bias && !tile->residual && !tile->relu;
     VECTOR sums[NC_TILE_ROWS][NC_TILE_VECTORS] = {0};
     NC_UNROLL
     for (int i = 0; i < rows; i++) { /* c is on its way while the sums grow */
         NC_UNROLL
         for (int v = 0; v < vectors; v++) __builtin_prefetch((const REAL *)tile->c + i * tile->c_row + v * LANES, 1);
-    }
-    if (plain && tile->accumulate) {
-        NC_UNROLL
-        for (int i = 0; i < rows; i++) {
-            NC_UNROLL
-            for (int v = 0; v < vectors; v++) sums[i][v] = LOAD((const REAL *)tile->c + i * tile->c_row + v * LANES);
-        }
     }
     for (int64_t t = 0; t < tile->tap_count; t++) {
         const REAL *a[GROUPS];
@@ -81,12 +98,8 @@ NC_ALWAYS_INLINE void run(const nc_tile *tile, int order, int rows, int vectors)
             b += tile->b_step;
         }
     }
-    if (plain) {
-        NC_UNROLL
-        for (int i = 0; i < rows; i++) {
-            NC_UNROLL
-            for (int v = 0; v < vectors; v++) STORE((REAL *)tile->c + i * tile->c_row + v * LANES, sums[i][v]);
-        }
+    if (tile->columns == vectors * LANES && !tile->row_bias && tile->ceiling <= 0) {
+        finish_in_registers(tile, sums, rows, vectors);
         return;
     }
     VECTOR results[NC_TILE_ROWS * NC_TILE_VECTORS];
