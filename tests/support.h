@@ -120,11 +120,13 @@ static inline void nc_fail_each_allocation(bool (*body)(nacre_context *context, 
     }
 }
 
-/* As nc_fail_each_allocation, for what leaves compiled plans in the context. */
-static inline void nc_fail_each_planning_allocation(bool (*body)(nacre_context *context, void *user), void *user)
+/* As nc_fail_each_allocation, for what leaves compiled plans in the context. With `thinning` > 0 the steps between the
+ * allocations that fail grow by a share of 1 / thinning: for what allocates tens of thousands of times. */
+static inline void nc_fail_planning_allocations(bool (*body)(nacre_context *context, void *user), void *user,
+                                                long thinning)
 {
     bool reached = true;
-    for (long skip = 0; reached; skip++) {
+    for (long skip = 0; reached; skip += 1 + (thinning ? skip / thinning : 0)) {
         nc_allocator allocator = {.fail_at = -1};
         nacre_context *context = nacre_context_create(
             &(nacre_context_options){.allocator = {&allocator, nc_allocator_resize}, .threads = 1});
@@ -138,6 +140,11 @@ static inline void nc_fail_each_planning_allocation(bool (*body)(nacre_context *
         nacre_context_destroy(context);
         if (allocator.live != 0) NC_COMPLAIN("allocation %ld failed: %ld blocks leaked", skip, allocator.live);
     }
+}
+
+static inline void nc_fail_each_planning_allocation(bool (*body)(nacre_context *context, void *user), void *user)
+{
+    nc_fail_planning_allocations(body, user, 0);
 }
 
 #endif

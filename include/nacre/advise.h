@@ -28,7 +28,7 @@ NACRE_API const char *nacre_data_kind_name(nacre_data_kind kind); /* "pictures",
 
 typedef struct nacre_survey {
     nacre_data_kind kind;
-    int64_t samples, looked_at;        /* values are taken from at most 2,000 samples, evenly spread */
+    int64_t samples, looked_at;        /* values: from at most 2,000 samples, evenly spread; of text all */
     nacre_field input;                 /* of the first sample */
     bool same_size;                    /* pictures: all that were looked at */
     bool regression;                   /* numbers are to be predicted, not classes */

@@ -73,6 +73,14 @@ static void print_pilot(const nacre_pilot *pilot)
     printf("\n");
 }
 
+/* More capacity is a remedy that was a pilot before. */
+static bool is_shown(const nacre_advice *advice, const nacre_pilot *remedy)
+{
+    for (int i = 0; i < advice->capacity_count; i++)
+        if (!strcmp(advice->capacities[i].name, remedy->name)) return true;
+    return false;
+}
+
 static void print_pilots(const nacre_advice *advice)
 {
     const char *error = advice->survey.regression ? "left" : "error";
@@ -80,7 +88,8 @@ static void print_pilots(const nacre_advice *advice)
     for (int i = 0; i < advice->fraction_count; i++) print_pilot(&advice->fractions[i]);
     for (int i = 0; i < advice->capacity_count; i++)
         if (advice->capacities[i].capacity != advice->base->capacity) print_pilot(&advice->capacities[i]);
-    for (int i = 0; i < advice->remedy_count; i++) print_pilot(&advice->remedies[i].pilot);
+    for (int i = 0; i < advice->remedy_count; i++)
+        if (!is_shown(advice, &advice->remedies[i].pilot)) print_pilot(&advice->remedies[i].pilot);
     printf("\n");
 }
 
@@ -189,12 +198,24 @@ static bool take_text(nacre_buffer *buffer, char text[TEXT_SIZE])
     return fits;
 }
 
+/* The largest token of all parts + 1: a model without rows for those of the test part could not be measured. */
+static bool widen_vocabulary(nc_call *call, const nacre_recipe *recipe, nacre_survey *survey)
+{
+    if (survey->kind != NACRE_DATA_TEXT) return true;
+    nacre_survey whole;
+    nacre_dataset *all = nacre_experiment_part(call->context, recipe, nc_data_folder(call), NACRE_ALL);
+    const bool known = all && nacre_survey_data(all, &whole) == NACRE_OK;
+    if (known) survey->vocabulary = whole.vocabulary;
+    nacre_dataset_destroy(all);
+    return known;
+}
+
 static bool suggest_recipe(nc_call *call, const nacre_recipe *recipe, const char *source, char text[TEXT_SIZE])
 {
     nacre_survey survey;
     nacre_buffer yaml = nacre_buffer_create(call->context);
     nacre_dataset *train = nacre_experiment_part(call->context, recipe, nc_data_folder(call), NACRE_TRAIN);
-    bool known = train && nacre_survey_data(train, &survey) == NACRE_OK &&
+    bool known = train && nacre_survey_data(train, &survey) == NACRE_OK && widen_vocabulary(call, recipe, &survey) &&
                  nacre_suggest_recipe(call->context, &survey, source, &yaml) == NACRE_OK;
     nacre_dataset_destroy(train);
     return take_text(&yaml, text) && known;

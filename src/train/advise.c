@@ -29,6 +29,7 @@ typedef struct findings {
     int fraction_count, capacity_count, remedy_count, note_count;
     int base_capacity; /* index of the base in capacities */
     double capacity;   /* the recipe's value of the capacity parameter */
+    double growth;     /* how many times as much the larger model has */
     double dropout;    /* of the dropout parameter, NaN: the model has none */
     bool stop;         /* time is over, or somebody wants no more */
 } findings;
@@ -99,7 +100,7 @@ static double all_seconds(findings *all)
     const double one = nc_pilot_seconds(advising, advising->recipe, INT64_MAX);
     double larger = one;
     if (advising->advice->capacity_key && nacre_check(advising->context) == NACRE_OK) {
-        const char *settings[] = {capacity_setting(all, 4 * all->capacity), NULL};
+        const char *settings[] = {capacity_setting(all, all->growth * all->capacity), NULL};
         nacre_recipe *recipe = nacre_recipe_copy(advising->recipe, settings);
         if (recipe) larger = nc_pilot_seconds(advising, recipe, MOST_PARAMETERS);
         nacre_recipe_destroy(recipe);
@@ -113,8 +114,12 @@ static nacre_status fit_into_time(findings *all)
     const double share = 0.8; /* of the time: what was timed is uncertain */
     nc_advising *advising = all->advising;
     const int64_t samples = nacre_dataset_count(advising->pool);
-    const double needed = samples > LEAST_SAMPLES ? all_seconds(all) : 0;
     const double budget = share * advising->options.seconds;
+    double needed = samples > LEAST_SAMPLES ? all_seconds(all) : 0;
+    if (needed > budget) { /* four times the channels are sixteen times the work */
+        all->growth = 2;
+        needed = all_seconds(all);
+    }
     if (nacre_check(advising->context) || needed <= budget) return nacre_check(advising->context);
     const int64_t fewer = (int64_t)fmax((double)samples * budget / needed, LEAST_SAMPLES);
     nacre_dataset *pool = nacre_dataset_subset(advising->pool, fewer, (uint64_t)advising->recipe->data.seed);
@@ -141,11 +146,11 @@ static nacre_status run_base(findings *all)
     return NACRE_OK;
 }
 
-/* A quarter and four times the recipe's capacity; of less than 4 also sixteen times. */
+/* A quarter and four times the recipe's capacity (twice, where time is short); of less than 4 also sixteen times. */
 static void try_capacities(findings *all)
 {
     nc_advising *advising = all->advising;
-    double wanted[MOST_CAPACITIES] = {floor(all->capacity / 4), all->capacity, 4 * all->capacity,
+    double wanted[MOST_CAPACITIES] = {floor(all->capacity / 4), all->capacity, all->growth * all->capacity,
                                       all->capacity < 4 ? 16 * all->capacity : NAN};
     if (!advising->advice->capacity_key) wanted[0] = wanted[2] = wanted[3] = NAN;
     for (int i = 0; i < MOST_CAPACITIES; i++) {
@@ -309,7 +314,9 @@ static void try_rates(findings *all)
     double rates[] = {plain ? 0.1 : 0.003, rate / 10, plain ? 0.01 : 0.0003, rate * 10};
     int learned = 0;
     for (size_t i = 0; i < sizeof rates / sizeof *rates && learned == 0; i++) {
-        if (fabs(log(rates[i] / rate)) < log(2) || rates[i] > 1) continue;
+        bool known = fabs(log(rates[i] / rate)) < log(2) || rates[i] > 1;
+        for (size_t k = 0; k < i; k++) known |= fabs(log(rates[i] / rates[k])) < log(2);
+        if (known) continue;
         const char *setting = nc_advice_text(advising, "optimizer.learning_rate=%.2g", rates[i]);
         int before = all->remedy_count;
         try_remedy(all, name_of_setting(setting), setting, NULL);
@@ -536,7 +543,7 @@ static void find_out(findings *all)
 static void advise(nc_advising *advising, const char *data_folder)
 {
     nacre_advice *advice = advising->advice;
-    findings all = {.advising = advising};
+    findings all = {.advising = advising, .growth = 4};
     if (!open_pool(advising, data_folder) || !find_parameters(&all)) return;
     const nacre_survey *survey = &advice->survey;
     nacre_suggest_families(survey, advice->families);

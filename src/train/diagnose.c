@@ -134,7 +134,10 @@ nacre_status nc_diagnose(nacre_context *context, const nc_step_options *options,
         nc_step_feed(&step, roles, batch);
         if (step.seed) nacre_feed_scalar(step.seed, (double)seed);
         const char *advice = options->training ? "; try a lower learning rate, warm-up or clip_norm" : "";
-        if (find_node(context, &step, &node) >= 0)
+        const bool found = find_node(context, &step, &node) >= 0;
+        if (found && !strcmp(node.op->name, "embedding")) /* its rows were finite, or they would have come first */
+            advice = "; an index lies outside its rows: is the vocabulary large enough?";
+        if (found)
             nacre_fail(context, NACRE_ERROR_NUMERIC, "the loss is not finite (%s): first in %s \"%s\"%s", where,
                        node.op->name, *node.name ? node.name : node.path, advice);
         else

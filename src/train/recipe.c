@@ -262,12 +262,24 @@ static nacre_status store_text(const giver *by, const nc_recipe_key *key, const 
     return NACRE_OK;
 }
 
+/* "mnist", but also "tabular_classics/iris": what the catalogue knows is a name, and "./..." a path. */
+static bool names_data(const char *text)
+{
+    const nacre_catalogue_set *set;
+    const char *name;
+    if (!strchr(text, '/')) return true;
+    for (int i = 0; (set = nacre_catalogue_at(i)); i++)
+        for (int k = 0; (name = nacre_catalogue_dataset(set, k)); k++)
+            if (!strcmp(text, name)) return true;
+    return false;
+}
+
 /* A path lies where it was written: beside the recipe, or for overrides in the current folder. */
 static nacre_status store_path(const giver *by, const nc_recipe_key *key, const nc_yaml *node, const char **field)
 {
     nacre_pool *pool = &by->recipe->state->pool;
     if (node->kind != NC_YAML_SCALAR || !*node->text) return fail_value(by, key, node);
-    bool is_name = key->type == NC_KEY_SOURCE && !strchr(node->text, '/');
+    bool is_name = key->type == NC_KEY_SOURCE && names_data(node->text);
     char *joined = nacre_path_join(pool->context, is_name ? "" : by->folder, node->text);
     const char *kept = joined ? nacre_pool_copy(pool, joined, strlen(joined)) : NULL;
     nacre_release(pool->context, joined);
@@ -703,7 +715,8 @@ static nacre_status keep_places(nacre_recipe *copy, const nacre_recipe *recipe)
         const nc_given *before = &recipe->state->given[i];
         if (!given->origin.has_lines) continue;
         if (before->origin.has_lines) given->line = before->line;
-        if (!before->path || !strchr(before->path, '/')) continue;
+        if (!before->path || !strchr(before->path, '/') || (key->type == NC_KEY_SOURCE && names_data(before->path)))
+            continue;
         char *path = realpath(*(const char *const *)((const char *)recipe + key->offset), NULL);
         const char *kept = path ? path : before->path; /* what is not there will be complained of by its own name */
         const char **field = field_of(copy, key);

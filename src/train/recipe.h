@@ -14,7 +14,7 @@ typedef enum nc_key_type {
     NC_KEY_POSITIVE, /* double in (0, high] */
     NC_KEY_PAIR,     /* double[2], each in [low, high] */
     NC_KEY_TEXT,
-    NC_KEY_SOURCE,   /* a text that is a path if it has a / in it */
+    NC_KEY_SOURCE,   /* a text that is a path if it has a / in it and the catalogue does not know it */
     NC_KEY_PATH,     /* a text that is a path */
     NC_KEY_CHOICE,   /* a text out of `choices` */
     NC_KEY_TEXTS,    /* const char *const *, ended by NULL */

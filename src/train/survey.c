@@ -153,11 +153,12 @@ nacre_status nacre_survey_data(nacre_dataset *dataset, nacre_survey *survey)
     *survey =
         (nacre_survey){.samples = nacre_dataset_count(dataset), .same_size = true, .low = INFINITY, .high = -INFINITY};
     looking look = {.survey = survey, .pool = {.context = context}};
-    survey->looked_at = survey->samples < MOST_LOOKED_AT ? survey->samples : MOST_LOOKED_AT;
     nacre_status status = find_input(dataset, &look);
     if (status == NACRE_OK) status = count_classes(dataset, survey);
     if (status) return status;
     survey->kind = kind_of(&survey->input);
+    const bool all = survey->kind == NACRE_DATA_TEXT; /* any of them may have the largest token */
+    survey->looked_at = all || survey->samples < MOST_LOOKED_AT ? survey->samples : MOST_LOOKED_AT;
     nacre_sample sample = {.context = context};
     bool ready = make_room(&look);
     for (int64_t i = 0; ready && i < survey->looked_at; i++) {

@@ -82,7 +82,7 @@ static void write_glyphs(void)
 /* ---- prepared cases ---- */
 
 typedef struct prepared {
-    const char *source, *parameters, *optimizer;
+    const char *data, *parameters, *optimizer;
     int epochs;
     nacre_diagnosis diagnosis;
 } prepared;
@@ -91,60 +91,118 @@ static bool advise_on(const prepared *given, const nacre_advise_options *options
 {
     char yaml[512];
     snprintf(yaml, sizeof yaml,
-             "data: {source: ./%s, test: 0, workers: 0, transforms: [standardise]}\n"
+             "data: {%s, test: 0, workers: 0}\n"
              "model: {zoo: mlp, parameters: {%s}}\noptimizer: {%s}\nschedule: {name: cosine}\n"
              "training: {epochs: %d, batch_size: 32}\n",
-             given->source, given->parameters, given->optimizer, given->epochs);
+             given->data, given->parameters, given->optimizer, given->epochs);
     nacre_recipe *recipe = nacre_recipe_parse(ctx, yaml, strlen(yaml), nc_file("case.yaml"), NULL);
-    bool done = recipe && nacre_advise(ctx, recipe, NULL, nc_file("advice"), options, advice) == NACRE_OK;
+    bool done =
+        recipe && nacre_advise(ctx, recipe, getenv("NACRE_DATA"), nc_file("advice"), options, advice) == NACRE_OK;
     nacre_recipe_destroy(recipe);
     NC_CHECK_OK(ctx);
     return done;
 }
 
+/* The diagnosis is the expected one, and what is proposed has helped. */
+static void check_case(const prepared *given)
+{
+    nacre_advice advice;
+    if (!advise_on(given, NULL, &advice)) return;
+    if (advice.diagnosis != given->diagnosis)
+        NC_COMPLAIN("%s, %s is \"%s\" (%s), expected \"%s\"", given->data, given->parameters,
+                    nacre_diagnosis_name(advice.diagnosis), advice.reason, nacre_diagnosis_name(given->diagnosis));
+    const nacre_remedy *proposal = advice.proposal;
+    bool wanted = given->diagnosis != NACRE_DATA_FAULT && given->diagnosis != NACRE_FITS;
+    if (wanted != (proposal != NULL))
+        NC_COMPLAIN("%s, %s: a proposal is %s", given->data, given->parameters, wanted ? "missing" : "there");
+    if (proposal) {
+        NC_CHECK(proposal->gain.mean > 0);
+        NC_CHECK(proposal->pilot.validation_loss.mean < advice.base->validation_loss.mean);
+        printf("%s, %s: %s, %s %s: validation loss %.3f -> %.3f, error %.1f -> %.1f %%\n", given->data,
+               given->parameters, nacre_diagnosis_name(advice.diagnosis), proposal->settings[0],
+               proposal->settings[1] ? proposal->settings[1] : "", advice.base->validation_loss.mean,
+               proposal->pilot.validation_loss.mean, 100 * advice.base->validation_error.mean,
+               100 * proposal->pilot.validation_error.mean);
+    }
+    bool regularised = given->diagnosis == NACRE_OVERFITS;
+    if (regularised && proposal)
+        NC_CHECK(strstr(proposal->settings[0], "weight_decay") || strstr(proposal->settings[0], "dropout"));
+    nacre_advice_release(&advice);
+}
+
+#define ADAMW       "name: adamw, learning_rate: 0.003"
+#define TABLE(name) "source: " name ", transforms: [standardise]"
+
 static void prepared_cases(void)
 {
     static const prepared CASES[] = {
-        {"digits.csv", "hidden: 2, layers: 1", "name: adamw, learning_rate: 0.003", 20, NACRE_UNDERFITS},
-        {"spiral.csv", "classes: 3, hidden: 2, layers: 1", "name: adamw, learning_rate: 0.01", 30, NACRE_UNDERFITS},
-        {"digits.csv", "hidden: 256, layers: 2", "name: adamw, learning_rate: 0.003", 20, NACRE_OVERFITS},
-        {"noisy.csv", "classes: 2, hidden: 128, layers: 2", "name: adamw, learning_rate: 0.003", 20, NACRE_OVERFITS},
-        {"digits.csv", "hidden: 32, layers: 1", "name: sgd, learning_rate: 1e-7", 10, NACRE_RATE_FAULT},
-        {"random.csv", "classes: 2, hidden: 8, layers: 1", "name: adamw, learning_rate: 0.003", 10, NACRE_DATA_FAULT},
-        {"spiral.csv", "classes: 3, hidden: 32, layers: 2", "name: adamw, learning_rate: 0.01", 30, NACRE_FITS}};
+        {TABLE("./digits.csv"), "hidden: 2, layers: 1", ADAMW, 20, NACRE_UNDERFITS},
+        {TABLE("./spiral.csv"), "classes: 3, hidden: 2, layers: 1", "name: adamw, learning_rate: 0.01", 30,
+         NACRE_UNDERFITS},
+        {TABLE("./digits.csv"), "hidden: 256, layers: 2", ADAMW, 20, NACRE_OVERFITS},
+        {TABLE("./noisy.csv"), "classes: 2, hidden: 128, layers: 2", ADAMW, 20, NACRE_OVERFITS},
+        {TABLE("./digits.csv"), "hidden: 32, layers: 1", "name: sgd, learning_rate: 1e-7", 10, NACRE_RATE_FAULT},
+        {TABLE("./random.csv"), "classes: 2, hidden: 8, layers: 1", ADAMW, 10, NACRE_DATA_FAULT},
+        {TABLE("./spiral.csv"), "classes: 3, hidden: 32, layers: 2", "name: adamw, learning_rate: 0.01", 30,
+         NACRE_FITS}};
     write_spiral();
     write_noise("noisy.csv", true);
     write_noise("random.csv", false);
     write_glyphs();
-    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
-        nacre_advice advice;
-        if (!advise_on(&CASES[i], NULL, &advice)) continue;
-        if (advice.diagnosis != CASES[i].diagnosis)
-            NC_COMPLAIN("case %d is \"%s\" (%s), expected \"%s\"", (int)i, nacre_diagnosis_name(advice.diagnosis),
-                        advice.reason, nacre_diagnosis_name(CASES[i].diagnosis));
-        const nacre_remedy *proposal = advice.proposal;
-        bool wanted = CASES[i].diagnosis != NACRE_DATA_FAULT && CASES[i].diagnosis != NACRE_FITS;
-        if (wanted != (proposal != NULL))
-            NC_COMPLAIN("case %d: a proposal is %s", (int)i, wanted ? "missing" : "there");
-        if (proposal) {
-            NC_CHECK(proposal->gain.mean > 0);
-            NC_CHECK(proposal->pilot.validation_loss.mean < advice.base->validation_loss.mean);
-            printf("case %d: %s, %s: validation loss %.3f -> %.3f, error %.1f -> %.1f %%\n", (int)i,
-                   nacre_diagnosis_name(advice.diagnosis), proposal->settings[0], advice.base->validation_loss.mean,
-                   proposal->pilot.validation_loss.mean, 100 * advice.base->validation_error.mean,
-                   100 * proposal->pilot.validation_error.mean);
-        }
-        bool regularised = CASES[i].diagnosis == NACRE_OVERFITS;
-        if (regularised && proposal)
-            NC_CHECK(strstr(proposal->settings[0], "weight_decay") || strstr(proposal->settings[0], "dropout"));
-        nacre_advice_release(&advice);
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) check_case(&CASES[i]);
+}
+
+/* ---- cases of real data, which the rules were not made with ---- */
+
+/* Each row of the table with the label of another one. */
+static void write_exchanged(const char *folder)
+{
+    enum { STRIDE = 251 }; /* shares no factor with the number of rows */
+    nacre_buffer text = nacre_buffer_create(ctx);
+    nacre_dataset *table = nacre_dataset_open(ctx, "tabular_classics/wine", &(nacre_dataset_options){.folder = folder});
+    nacre_loader *loader =
+        nacre_loader_create(table, &(nacre_loader_options){.batch_size = (int)nacre_dataset_count(table)});
+    const nacre_batch *batch = nacre_loader_next(loader);
+    NC_REQUIRE(batch);
+    const int columns = (int)batch->fields[0].shape.dims[1];
+    const float *values = batch->fields[0].data;
+    const int64_t *labels = batch->fields[1].data;
+    begin_table(&text, columns);
+    for (int64_t i = 0; i < batch->count; i++) {
+        for (int c = 0; c < columns; c++) nacre_buffer_print(&text, "%.4f,", (double)values[i * columns + c]);
+        nacre_buffer_print(&text, "k%d\n", (int)labels[(i * STRIDE + 97) % batch->count]);
     }
+    nacre_loader_destroy(loader);
+    nacre_dataset_destroy(table);
+    write_table(&text, "exchanged.csv");
+}
+
+#define PICTURES(name, count)                                                                                          \
+    "source: " name ", validation: 0, limit: " count ", transforms: [resize(14), scale(1/255)]"
+
+static void real_cases(void)
+{
+    static const prepared CASES[] = {
+        {PICTURES("mnist", "1000"), "hidden: 2, layers: 1", ADAMW, 20, NACRE_UNDERFITS},
+        {PICTURES("fashion_mnist", "1000"), "hidden: 1, layers: 1", ADAMW, 20, NACRE_UNDERFITS},
+        {PICTURES("mnist", "500"), "hidden: 256, layers: 2", ADAMW, 20, NACRE_OVERFITS},
+        {TABLE("tabular_classics/adult, limit: 500"), "classes: 2, hidden: 128, layers: 2", ADAMW, 20, NACRE_OVERFITS},
+        {TABLE("tabular_classics/wine"), "classes: 3, hidden: 32, layers: 1", ADAMW, 30, NACRE_FITS},
+        {TABLE("occupancy, limit: 1500"), "classes: 2, hidden: 16, layers: 1", ADAMW, 20, NACRE_FITS},
+        {PICTURES("fashion_mnist", "500"), "hidden: 64, layers: 1", "name: sgd, learning_rate: 1e-6", 10,
+         NACRE_RATE_FAULT},
+        {PICTURES("mnist", "500"), "hidden: 64, layers: 1", "name: adamw, learning_rate: 3", 10, NACRE_RATE_FAULT},
+        {TABLE("./exchanged.csv"), "classes: 3, hidden: 8, layers: 1", ADAMW, 20, NACRE_DATA_FAULT}};
+    const char *folder = getenv("NACRE_DATA");
+    if (!folder || !*folder) return;
+    write_exchanged(folder);
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) check_case(&CASES[i]);
 }
 
 static void what_is_written(void)
 {
-    static const prepared GIVEN = {"spiral.csv", "classes: 3, hidden: 8, layers: 1", "name: adamw, learning_rate: 0.01",
-                                   3, NACRE_FITS};
+    static const prepared GIVEN = {TABLE("./spiral.csv"), "classes: 3, hidden: 8, layers: 1",
+                                   "name: adamw, learning_rate: 0.01", 3, NACRE_FITS};
     nacre_advice advice, again;
     NC_REQUIRE(advise_on(&GIVEN, NULL, &advice));
     NC_CHECK_INT(advice.fraction_count, 5);
@@ -174,8 +232,8 @@ static bool stop_at_third(void *user, int64_t training, int64_t total, const nac
 static void it_can_be_stopped(void)
 {
     static const char SLOW[] = "data: {source: glyphs, count: 60}\nmodel: {zoo: lenet}\n";
-    static const prepared GIVEN = {"spiral.csv", "classes: 3, hidden: 8, layers: 1", "name: adamw, learning_rate: 0.01",
-                                   3, NACRE_FITS};
+    static const prepared GIVEN = {TABLE("./spiral.csv"), "classes: 3, hidden: 8, layers: 1",
+                                   "name: adamw, learning_rate: 0.01", 3, NACRE_FITS};
     nacre_advice advice;
     NC_CHECK(advise_on(&GIVEN, &(nacre_advise_options){.listen = stop_at_third}, &advice));
     NC_CHECK(advice.cancelled);
@@ -293,6 +351,7 @@ int main(void)
     NC_RUN(rules);
     NC_RUN(surveys);
     NC_RUN(prepared_cases);
+    NC_RUN(real_cases);
     NC_RUN(what_is_written);
     NC_RUN(it_can_be_stopped);
     nacre_context_destroy(ctx);

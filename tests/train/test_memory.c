@@ -2,6 +2,8 @@
  * nothing leaked, nothing half written. */
 #include "runs.h"
 
+#include <nacre/advise.h>
+
 #include <unistd.h>
 
 /* Only power cuts need the disk. */
@@ -108,6 +110,77 @@ static void running_an_experiment(void)
     NC_CHECK_INT(nc_count_temporaries(folder), 0);
 }
 
+/* ---- searches and advice ---- */
+
+static const char SMALL[] =
+    "data: {source: ./rows.csv, test: 0, validation: 0.3, workers: 0, transforms: [standardise]}\n"
+    "model: {zoo: mlp, parameters: {classes: 2, hidden: 1, layers: 1}}\n"
+    "optimizer: {name: adamw, learning_rate: 0.02}\n"
+    "training: {epochs: 1, batch_size: 16}\n";
+
+enum { THINNING = 50 };
+
+static void write_rows(void)
+{
+    nacre_context *context = nacre_context_create(NULL);
+    nacre_buffer text = nacre_buffer_create(context);
+    nacre_buffer_print(&text, "a,b,class\n");
+    for (int i = 0; i < 40; i++) nacre_buffer_print(&text, "%d,%d,%s\n", i * 7 % 11, i % 5, i % 2 ? "odd" : "even");
+    nacre_file_write(context, nc_file("rows.csv"), text.data, text.size);
+    nacre_buffer_destroy(&text);
+    nacre_context_destroy(context);
+}
+
+static bool search(nacre_context *context, void *user)
+{
+    static const char *const RANGES[] = {"model.parameters.hidden=1,2", NULL};
+    nacre_recipe *recipe = nacre_recipe_parse(context, SMALL, strlen(SMALL), user, NULL);
+    nacre_tune_result result;
+    char folder[300];
+    snprintf(folder, sizeof folder, "%s-tune", (const char *)user);
+    bool done = recipe && nacre_recipe_set(recipe, "tune.method=grid") == NACRE_OK;
+    if (done) {
+        const nacre_tune_options options = {.ranges = RANGES};
+        done = nacre_tune(context, recipe, NULL, folder, &options, &result) == NACRE_OK;
+        nacre_tune_release(&result);
+        NC_CHECK_INT(nc_count_temporaries(folder), 0);
+    }
+    nacre_recipe_destroy(recipe);
+    return done;
+}
+
+static bool advise(nacre_context *context, void *user)
+{
+    nacre_recipe *recipe = nacre_recipe_parse(context, SMALL, strlen(SMALL), user, NULL);
+    nacre_advice advice;
+    char folder[300];
+    snprintf(folder, sizeof folder, "%s-advice", (const char *)user);
+    bool done = recipe != NULL;
+    if (done) {
+        const nacre_advise_options options = {.folds = 2};
+        done = nacre_advise(context, recipe, NULL, folder, &options, &advice) == NACRE_OK;
+        nacre_advice_release(&advice);
+        if (nacre_path_exists(folder)) NC_CHECK_INT(nc_count_temporaries(folder), 0);
+    }
+    nacre_recipe_destroy(recipe);
+    return done;
+}
+
+static void searching(void)
+{
+    char recipe[256];
+    snprintf(recipe, sizeof recipe, "%s", nc_file("small.yaml"));
+    write_rows();
+    nc_fail_planning_allocations(search, recipe, THINNING);
+}
+
+static void advising(void)
+{
+    char recipe[256];
+    snprintf(recipe, sizeof recipe, "%s", nc_file("small.yaml"));
+    nc_fail_planning_allocations(advise, recipe, THINNING);
+}
+
 /* ---- saved models ---- */
 
 /* Loads and evaluates, as the command does. */
@@ -145,5 +218,7 @@ int main(void)
     NC_RUN(opening_an_experiment);
     NC_RUN(running_an_experiment);
     NC_RUN(loading_a_model);
+    NC_RUN(searching);
+    NC_RUN(advising);
     return nc_report();
 }

@@ -407,6 +407,16 @@ static void files_are_loaded(void)
     NC_CHECK_TEXT(printed, "data:\n  source: data/x.csv\nmodel:\n  file: m.nacre\n");
     nacre_release(ctx, printed);
     nacre_recipe_destroy(r);
+    const char named[] = "data: {source: tabular_classics/iris}\nmodel: {file: m.nacre}\n";
+    nacre_file_write(ctx, nc_file("sub/named.yaml"), named, sizeof named - 1);
+    r = nacre_recipe_load(ctx, nc_file("sub/named.yaml"), NULL);
+    NC_REQUIRE(r);
+    NC_CHECK_TEXT(r->data.source, "tabular_classics/iris"); /* a name, wherever the recipe lies */
+    nacre_recipe *copy = nacre_recipe_copy(r, NULL);
+    NC_REQUIRE(copy);
+    NC_CHECK_TEXT(copy->data.source, "tabular_classics/iris");
+    nacre_recipe_destroy(copy);
+    nacre_recipe_destroy(r);
     NC_CHECK(!nacre_recipe_load(ctx, nc_file("none.yaml"), NULL));
     NC_CHECK_FAILED(ctx, NACRE_ERROR_NOT_FOUND, "none.yaml");
 }

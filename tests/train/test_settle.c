@@ -92,7 +92,75 @@ static void gone_on_with(void)
     nacre_recipe_destroy(recipe);
 }
 
+/* Where folds and searches keep their first checkpoint. */
+static void found_where_it_is(void)
+{
+    static const struct {
+        nacre_settle_purpose purpose;
+        const char *folder;
+    } PLACES[] = {
+        {NACRE_SETTLE_RUN, "place"}, {NACRE_SETTLE_FOLDS, "place/fold-1"}, {NACRE_SETTLE_SEARCH, "place/trial-1"}};
+    for (int i = 0; i < 3; i++) {
+        char size[64];
+        snprintf(size, sizeof size, "training.batch_size=%d", 20 + i);
+        nacre_recipe *recipe = recipe_with(size, "training.epochs=1", "optimizer.learning_rate=0.0625");
+        nacre_experiment experiment;
+        nacre_experiment_result result = {0};
+        nacre_experiment_open(ctx, recipe, NULL, nc_file(PLACES[i].folder), &experiment);
+        nacre_experiment_run(ctx, &experiment, NULL, &result);
+        NC_CHECK_OK(ctx);
+        nacre_experiment_close(&experiment);
+        nacre_metrics_destroy(result.test.metrics);
+        nacre_release(ctx, result.model_path);
+        nacre_release(ctx, result.report_path);
+        nacre_recipe_destroy(recipe);
+    }
+    for (int i = 0; i < 3; i++) {
+        nacre_recipe *recipe = recipe_with("training.batch_size=auto", "optimizer.learning_rate=auto", NULL);
+        const nacre_settle_options options = {.purpose = PLACES[i].purpose, .output = nc_file("place"), .resume = true};
+        nacre_recipe_settle(ctx, recipe, NULL, &options);
+        NC_CHECK_OK(ctx);
+        NC_CHECK_INT(recipe->training.batch_size, 20 + i);
+        NC_CHECK_NEAR(recipe->optimizer.learning_rate, i == 1 ? 0 : 0.0625, 0); /* each fold finds its own */
+        nacre_recipe_destroy(recipe);
+    }
+}
+
+/* What is searched is left alone, and the rest is found. */
+static void beside_ranges(void)
+{
+    static const char *const RANGES[] = {"optimizer.learning_rate=1e-4..1e-1:log", NULL};
+    nacre_recipe *recipe = recipe_with("training.batch_size=auto", "optimizer.learning_rate=auto", NULL);
+    nacre_recipe_settle(
+        ctx, recipe, NULL,
+        &(nacre_settle_options){.purpose = NACRE_SETTLE_SEARCH, .output = nc_file("new"), .ranges = RANGES});
+    NC_CHECK_OK(ctx);
+    NC_CHECK(recipe->training.batch_size > 0);
+    NC_CHECK_NEAR(recipe->optimizer.learning_rate, 0, 0);
+    nacre_recipe_destroy(recipe);
+}
+
 /* ---- the learning rate ---- */
+
+/* That of the search by itself, to the last bit. */
+static void automatic_rate(void)
+{
+    nacre_recipe *recipe = recipe_with("optimizer.learning_rate=auto", NULL, NULL);
+    nacre_buffer words = nacre_buffer_create(ctx);
+    nacre_experiment experiment;
+    nacre_rate_curve curve = {0};
+    nacre_experiment_open(ctx, recipe, NULL, nc_file("none"), &experiment);
+    const nacre_fit_options fit = nacre_experiment_fit(&experiment);
+    nacre_find_rate(ctx, &fit, NULL, &curve);
+    nacre_experiment_close(&experiment);
+    nacre_recipe_settle(ctx, recipe, NULL, &(nacre_settle_options){.words = &words});
+    NC_CHECK_OK(ctx);
+    NC_CHECK(curve.valley > 0 && recipe->optimizer.learning_rate == curve.valley);
+    NC_CHECK_CONTAINS(words.data, "found as the valley");
+    nacre_rate_curve_release(ctx, &curve);
+    nacre_buffer_destroy(&words);
+    nacre_recipe_destroy(recipe);
+}
 
 static nacre_schedule scaled(const char *rule, const char *batch, const char *more)
 {
@@ -147,6 +215,9 @@ int main(void)
     NC_RUN(batch_and_workers);
     NC_RUN(little_memory);
     NC_RUN(gone_on_with);
+    NC_RUN(found_where_it_is);
+    NC_RUN(beside_ranges);
+    NC_RUN(automatic_rate);
     NC_RUN(rate);
     NC_RUN(rate_in_words);
     nacre_context_destroy(ctx);
