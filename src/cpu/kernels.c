@@ -79,6 +79,9 @@
     X(nc_adaptive_avg_pool_backward_kernel_##isa)                                                                      \
     X(nc_transpose_kernel_##isa)                                                                                       \
     X(nc_dropout_kernel_##isa)                                                                                         \
+    X(nc_random_uniform_kernel_##isa)                                                                                  \
+    X(nc_random_normal_kernel_##isa)                                                                                   \
+    X(nc_random_bernoulli_kernel_##isa)                                                                                \
     X(nc_stack_kernel_##isa)                                                                                           \
     X(nc_attention_kernel_##isa)                                                                                       \
     X(nc_attention_backward_kernel_##isa)                                                                              \

@@ -64,6 +64,34 @@ static void dropout_drops_and_scales(void)
     EXPECT(nacre_dropout_with(NUMBERS(1, 2, 3), seed(), 0, 0, 0), 1, 2, 3);
 }
 
+enum { LONG = 3001 }; /* several tasks, and no whole number of blocks */
+
+static void draw_floats(nacre_device device, int threads, float values[3][LONG])
+{
+    nacre_context *own = nacre_context_create(&(nacre_context_options){.device = device, .threads = threads});
+    nacre_graph *draws = nacre_graph_create(own);
+    nacre_tensor *from = nacre_constant(draws, NACRE_I64, NACRE_SCALAR, &SEED);
+    nacre_tensor *results[] = {nacre_draw_uniform(from, 3, NACRE_F32, NACRE_SHAPE(LONG), -0.3, 4.1),
+                               nacre_draw_normal(from, 5, NACRE_F32, NACRE_SHAPE(LONG), 0.1, 0.7),
+                               nacre_draw_bernoulli(from, 7, NACRE_F32, NACRE_SHAPE(LONG), 0.25)};
+    for (int i = 0; i < 3; i++) nacre_output(results[i]);
+    NC_CHECK(nacre_run(draws) == NACRE_OK);
+    for (int i = 0; i < 3; i++) NC_CHECK(nacre_read(results[i], values[i], sizeof values[i]) == NACRE_OK);
+    nacre_graph_destroy(draws);
+    nacre_context_destroy(own);
+}
+
+/* A multiplication joined to an addition would change the last bit of some. */
+static void the_same_bits_by_every_kernel(void)
+{
+    static float expected[3][LONG], got[3][LONG];
+    draw_floats(NACRE_DEVICE_REFERENCE, 1, expected);
+    for (int threads = 1; threads <= 3; threads += 2) {
+        draw_floats(NACRE_DEVICE_CPU, threads, got);
+        NC_CHECK(!memcmp(expected, got, sizeof expected));
+    }
+}
+
 static void mistakes(void)
 {
     nacre_tensor *x = NUMBERS(1, 2);
@@ -80,6 +108,7 @@ int main(void)
     RUN(numbers_are_the_promised_ones);
     RUN(moments);
     RUN(dropout_drops_and_scales);
+    RUN(the_same_bits_by_every_kernel);
     RUN(mistakes);
     return nc_report();
 }
