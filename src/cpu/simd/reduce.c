@@ -7,7 +7,12 @@
 #include "cpu/share.h"
 #include "cpu/simd/math.h"
 
-enum { BLOCK = 4 * NC_LANES }; /* results side by side on a kept innermost axis */
+enum {
+    FEW = 4, /* vectors side by side: sums of a line, or results on a kept innermost axis */
+    MANY = 8,
+    BLOCK = FEW * NC_LANES,
+    AHEAD = 12 /* lines, fetched before they are wanted: short pieces far apart the processor does not foresee */
+};
 #ifdef NACRE_STRESS
 enum { GRAIN = 32, MOST_PARTS = 3 };
 #else
@@ -21,7 +26,8 @@ typedef struct reduction {
     const float *x;
     float *y;       /* [parts][results], or the result itself for one part */
     float scale;    /* of the last step: 1 / count for a mean */
-    int64_t blocks; /* on the innermost axis, if kept */
+    int64_t width;  /* results of a block on the innermost axis, if kept: FEW or MANY vectors */
+    int64_t blocks; /* on that axis */
     int64_t units;  /* kept positions times blocks */
     int64_t units_per_task, parts;
 } reduction;
@@ -88,23 +94,29 @@ NC_ALWAYS_INLINE void reduce_lines(fold_kind kind, const reduction *r, int64_t u
 }
 
 /* A kept position and a block of the innermost axis: a result per lane. */
-NC_ALWAYS_INLINE void reduce_columns(fold_kind kind, const reduction *r, int64_t unit, int64_t part, float *y)
+NC_ALWAYS_INLINE void reduce_columns(fold_kind kind, const reduction *r, int64_t unit, int64_t part, float *y,
+                                     int vectors)
 {
     const nc_reduction *loops = &r->loops;
     int64_t index[NACRE_MAX_RANK], at[NACRE_MAX_RANK], x, to, offset, ignored;
     nc_reduction_seek(loops->kept, loops->kept_rank, unit / r->blocks, index, &x, &to);
-    const int64_t column = unit % r->blocks * BLOCK, columns = nc_least(loops->inner.size - column, BLOCK);
+    const int64_t column = unit % r->blocks * r->width, columns = nc_least(loops->inner.size - column, r->width);
     const nc_range outer = nc_share(loops->reduced_count, 1, r->parts, part);
-    nc_vec sums[4] = {start_of(kind), start_of(kind), start_of(kind), start_of(kind)};
+    const int64_t ahead = loops->reduced_rank > 0 ? AHEAD * loops->reduced[loops->reduced_rank - 1].x : 0;
+    nc_vec sums[MANY];
+    for (int v = 0; v < vectors; v++) sums[v] = start_of(kind);
     nc_reduction_seek(loops->reduced, loops->reduced_rank, outer.begin, at, &offset, &ignored);
     for (int64_t i = outer.begin; i < outer.end; i++) {
         const float *line = r->x + x + offset + column;
-        if (columns == BLOCK) {
+        if (columns == vectors * NC_LANES) {
             NC_UNROLL
-            for (int v = 0; v < 4; v++) sums[v] = combine(kind, sums[v], nc_load(line + v * NC_LANES));
+            for (int v = 0; v < vectors; v++) {
+                __builtin_prefetch((const char *)(line + v * NC_LANES) + ahead * (int64_t)sizeof(float));
+                sums[v] = combine(kind, sums[v], nc_load(line + v * NC_LANES));
+            }
         } else {
             NC_UNROLL
-            for (int v = 0; v < 4; v++) {
+            for (int v = 0; v < vectors; v++) {
                 const int64_t left = nc_most(nc_least(columns - v * NC_LANES, NC_LANES), 0);
                 if (left > 0) sums[v] = combine(kind, sums[v], nc_load_some(line + v * NC_LANES, left));
             }
@@ -123,8 +135,10 @@ NC_ALWAYS_INLINE void run_task(fold_kind kind, const reduction *r, int64_t index
     for (int64_t unit = first; unit < nc_least(first + r->units_per_task, r->units); unit++) {
         if (r->loops.inner_reduced)
             reduce_lines(kind, r, unit, part, y);
+        else if (r->width == BLOCK)
+            reduce_columns(kind, r, unit, part, y, FEW);
         else
-            reduce_columns(kind, r, unit, part, y);
+            reduce_columns(kind, r, unit, part, y, MANY);
     }
 }
 
@@ -149,9 +163,10 @@ static void min_task(void *user, int64_t index, int thread)
 static void cut(reduction *r)
 {
     const nc_reduction *loops = &r->loops;
-    const int64_t lines = loops->inner_reduced ? loops->inner.size : nc_least(loops->inner.size, BLOCK);
+    r->width = loops->inner.size < MANY * NC_LANES ? BLOCK : MANY * NC_LANES;
+    const int64_t lines = loops->inner_reduced ? loops->inner.size : nc_least(loops->inner.size, r->width);
     const int64_t per_unit = nc_most(loops->reduced_count * lines, 1);
-    r->blocks = loops->inner_reduced ? 1 : nc_ceil_div(loops->inner.size, BLOCK);
+    r->blocks = loops->inner_reduced ? 1 : nc_ceil_div(loops->inner.size, r->width);
     r->units = loops->kept_count * r->blocks;
     r->units_per_task = nc_most(GRAIN / per_unit, 1);
     r->parts = 1;
