@@ -2,8 +2,9 @@
  *
  * x is seen as [images][channels][pixels], where one of the last two axes is contiguous: channels-last images and
  * matrices [N, C] are one image of N * H * W pixels with channels side by side, plain ones have pixels side by side.
- * The statistics of a slab of pixels are taken in two passes while it is in the cache and joined in a fixed order
- * (Chan, Golub and LeVeque 1979), so that x is read from memory once for them and once for the result. */
+ * The statistics of a slab of pixels are taken in one pass and joined in a fixed order (Chan, Golub and LeVeque 1979),
+ * so that x is read from memory once for them and once for the result: the other way round, so that what was read last
+ * is found in the cache. Results larger than the cache go around it. */
 #include "cpu/layout.h"
 #include "cpu/share.h"
 #include "cpu/simd/simd.h"
@@ -11,14 +12,20 @@
 #include <math.h>
 
 #ifdef NACRE_STRESS
-enum { SLAB = 1 << 6 };
+enum { SLAB = 1 << 6, SLAB_ACROSS = 1 << 6 };
 #else
-enum { SLAB = 1 << 13 }; /* elements of a slab: a first-level cache */
+enum { SLAB = 1 << 13, SLAB_ACROSS = 1 << 15 }; /* elements of a slab: a first-level cache; contiguous channels */
 #endif
+enum {
+    ABREAST = 4,        /* vectors of contiguous channels that are worked on together */
+    JOINED = 16,        /* channels whose slabs a task joins */
+    STREAMED = 1 << 22, /* elements of a result that would not be found in the cache again */
+};
 
 typedef struct batch_norm {
     int64_t images, channels, pixels; /* pixels of an image */
     bool across;                      /* channels are contiguous */
+    bool streamed;                    /* the result goes around the cache */
     int64_t slab, slabs;              /* pixels of a slab, slabs of an image */
     const float *x, *dy;
     float *y;
@@ -40,7 +47,7 @@ static batch_norm describe(const nacre_view *x, void *workspace)
         b.pixels *= b.images;
         b.images = 1;
     }
-    b.slab = nc_least(nc_most(b.across ? SLAB / b.channels : SLAB, 1), b.pixels);
+    b.slab = nc_least(nc_most(b.across ? SLAB_ACROSS / b.channels : SLAB, 1), b.pixels);
     b.slabs = nc_ceil_div(b.pixels, b.slab);
     b.x = x->data;
     const int64_t partials = b.images * b.slabs * b.channels;
@@ -106,19 +113,29 @@ static void moments_along(const batch_norm *b, slab s)
     b->second[s.partial] = nc_sum(squares) + rest;
 }
 
-/* The same for up to a vector of contiguous channels. */
-static void moments_across(const batch_norm *b, slab s, int64_t lanes)
+/* The same for some vectors of contiguous channels, in one pass: deviations are taken from the slab's first pixel. As
+ * that is one of the pixels, what is subtracted in the end is at most their number times what is left. */
+NC_ALWAYS_INLINE void moments_across(const batch_norm *b, slab s, int vectors, int64_t lanes)
 {
     const float *x = b->x + s.offset;
-    nc_vec sum = {0}, squares = {0};
-    for (int64_t i = 0; i < s.pixels; i++) sum += get(x + i * b->channels, lanes);
-    const nc_vec mean = sum / (float)s.pixels;
-    for (int64_t i = 0; i < s.pixels; i++) {
-        const nc_vec d = get(x + i * b->channels, lanes) - mean;
-        squares = nc_fma(d, d, squares);
+    nc_vec pivot[ABREAST], sum[ABREAST] = {{0}}, squares[ABREAST] = {{0}};
+    NC_UNROLL
+    for (int v = 0; v < vectors; v++) pivot[v] = get(x + v * NC_LANES, lanes);
+    for (int64_t i = 0; i < s.pixels; i++, x += b->channels) {
+        NC_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const nc_vec d = get(x + v * NC_LANES, lanes) - pivot[v];
+            sum[v] += d;
+            squares[v] = nc_fma(d, d, squares[v]);
+        }
     }
-    put(b->first + s.partial, sum, lanes);
-    put(b->second + s.partial, squares, lanes);
+    const float pixels = (float)s.pixels;
+    NC_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        const nc_vec left = nc_fma(sum[v], sum[v] * (-1 / pixels), squares[v]);
+        put(b->first + s.partial + v * NC_LANES, nc_fma(pivot[v], nc_splat(pixels), sum[v]), lanes);
+        put(b->second + s.partial + v * NC_LANES, nc_max((nc_vec){0}, left), lanes);
+    }
 }
 
 /* Sums of dy and of dy n, n = (x - mean) inverse. */
@@ -136,18 +153,25 @@ static void products_along(const batch_norm *b, slab s, int64_t channel)
     b->second[s.partial] = nc_sum(products) * b->inverse[channel];
 }
 
-static void products_across(const batch_norm *b, slab s, int64_t channel, int64_t lanes)
+NC_ALWAYS_INLINE void products_across(const batch_norm *b, slab s, int64_t channel, int vectors, int64_t lanes)
 {
     const float *x = b->x + s.offset, *dy = b->dy + s.offset;
-    const nc_vec mean = get(b->mean + channel, lanes);
-    nc_vec sum = {0}, products = {0};
-    for (int64_t i = 0; i < s.pixels; i++) {
-        const nc_vec g = get(dy + i * b->channels, lanes);
-        sum += g;
-        products = nc_fma(g, get(x + i * b->channels, lanes) - mean, products);
+    nc_vec mean[ABREAST], sum[ABREAST] = {{0}}, products[ABREAST] = {{0}};
+    NC_UNROLL
+    for (int v = 0; v < vectors; v++) mean[v] = get(b->mean + channel + v * NC_LANES, lanes);
+    for (int64_t i = 0; i < s.pixels; i++, x += b->channels, dy += b->channels) {
+        NC_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const nc_vec g = get(dy + v * NC_LANES, lanes);
+            sum[v] += g;
+            products[v] = nc_fma(g, get(x + v * NC_LANES, lanes) - mean[v], products[v]);
+        }
     }
-    put(b->first + s.partial, sum, lanes);
-    put(b->second + s.partial, products * get(b->inverse + channel, lanes), lanes);
+    NC_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        put(b->first + s.partial + v * NC_LANES, sum[v], lanes);
+        put(b->second + s.partial + v * NC_LANES, products[v] * get(b->inverse + channel + v * NC_LANES, lanes), lanes);
+    }
 }
 
 /* y = x scale + shift, or dx = dy scale + x slope + shift. */
@@ -168,46 +192,84 @@ static void write_along(const batch_norm *b, slab s, int64_t channel)
     }
 }
 
-static void write_across(const batch_norm *b, slab s, int64_t channel, int64_t lanes)
+NC_ALWAYS_INLINE void write_across(const batch_norm *b, slab s, int64_t channel, int vectors, int64_t lanes)
 {
-    const nc_vec scale = get(b->scale + channel, lanes), shift = get(b->shift + channel, lanes);
-    const nc_vec slope = b->dy ? get(b->slope + channel, lanes) : scale;
+    nc_vec scale[ABREAST], shift[ABREAST], slope[ABREAST];
+    NC_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        const int64_t c = channel + v * NC_LANES;
+        scale[v] = get(b->scale + c, lanes);
+        shift[v] = get(b->shift + c, lanes);
+        slope[v] = b->dy ? get(b->slope + c, lanes) : scale[v];
+    }
     for (int64_t i = 0; i < s.pixels; i++) {
-        const int64_t at = s.offset + i * b->channels;
-        put(b->y + at, combined(b, at, lanes, scale, slope, shift), lanes);
+        NC_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const int64_t at = s.offset + i * b->channels + v * NC_LANES;
+            const nc_vec y = combined(b, at, lanes, scale[v], slope[v], shift[v]);
+            if (b->streamed)
+                nc_stream(b->y + at, y);
+            else
+                put(b->y + at, y, lanes);
+        }
     }
 }
 
 /* ---- tasks: a slab of all channels, or of one where pixels are contiguous ------------------------------------------
  */
 
+/* For all channels of slab `index`: as many vectors at a time as there are. */
+#define EACH_VECTOR(b, function, ...)                                                                                  \
+    for (int64_t c = 0; c < (b)->channels;) {                                                                          \
+        const int64_t left = (b)->channels - c;                                                                        \
+        const slab s = find_slab(b, index, c);                                                                         \
+        if (left >= ABREAST * NC_LANES)                                                                                \
+            function(b, s, __VA_ARGS__ ABREAST, NC_LANES);                                                             \
+        else                                                                                                           \
+            function(b, s, __VA_ARGS__ 1, nc_least(left, NC_LANES));                                                   \
+        c += left >= ABREAST * NC_LANES ? ABREAST * NC_LANES : NC_LANES;                                               \
+    }
+#define NOTHING
+
 static void moments_task(void *user, int64_t index, int thread)
 {
     (void)thread;
     const batch_norm *b = user;
-    for (int64_t c = 0; b->across && c < b->channels; c += NC_LANES)
-        moments_across(b, find_slab(b, index, c), nc_least(b->channels - c, NC_LANES));
-    if (!b->across) moments_along(b, find_slab(b, index / b->channels, index % b->channels));
+    if (b->across)
+        EACH_VECTOR(b, moments_across, NOTHING)
+    else
+        moments_along(b, find_slab(b, index / b->channels, index % b->channels));
 }
 
 static void products_task(void *user, int64_t index, int thread)
 {
     (void)thread;
     const batch_norm *b = user;
-    const int64_t channel = index % b->channels;
-    for (int64_t c = 0; b->across && c < b->channels; c += NC_LANES)
-        products_across(b, find_slab(b, index, c), c, nc_least(b->channels - c, NC_LANES));
-    if (!b->across) products_along(b, find_slab(b, index / b->channels, channel), channel);
+    if (b->across)
+        EACH_VECTOR(b, products_across, c, )
+    else
+        products_along(b, find_slab(b, index / b->channels, index % b->channels), index % b->channels);
 }
 
-static void write_task(void *user, int64_t index, int thread)
+/* Last slabs first. */
+static void write_task(void *user, int64_t place, int thread)
 {
     (void)thread;
     const batch_norm *b = user;
-    const int64_t channel = index % b->channels;
-    for (int64_t c = 0; b->across && c < b->channels; c += NC_LANES)
-        write_across(b, find_slab(b, index, c), c, nc_least(b->channels - c, NC_LANES));
-    if (!b->across) write_along(b, find_slab(b, index / b->channels, channel), channel);
+    const int64_t index = b->images * b->slabs * (b->across ? 1 : b->channels) - 1 - place;
+    if (b->across)
+        EACH_VECTOR(b, write_across, c, )
+    else
+        write_along(b, find_slab(b, index / b->channels, index % b->channels), index % b->channels);
+    if (b->streamed) nc_stream_end();
+}
+
+/* Whole vectors at aligned addresses of memory that x is not in. */
+static void set_result(batch_norm *b, float *y)
+{
+    b->y = y;
+    b->streamed = b->across && b->channels % NC_LANES == 0 && b->pixels * b->channels >= STREAMED && y != b->x &&
+                  y != b->dy && (uintptr_t)y % NC_VECTOR_BYTES == 0;
 }
 
 static void run_slabs(const batch_norm *b, nacre_team *team, void (*body)(void *, int64_t, int))
@@ -218,43 +280,60 @@ static void run_slabs(const batch_norm *b, nacre_team *team, void (*body)(void *
 /* ---- forward -------------------------------------------------------------------------------------------------------
  */
 
-/* Joins the slabs of one channel: the mean of all, and the sum of squared deviations from it. */
-static void join_moments(const batch_norm *b, int64_t channel, double *mean, double *var)
-{
-    const double count = (double)(b->images * b->pixels);
-    double total = 0, squares = 0;
-    for (int64_t i = 0; i < b->images * b->slabs; i++) total += (double)b->first[i * b->channels + channel];
-    *mean = total / count;
-    for (int64_t i = 0; i < b->images * b->slabs; i++) {
-        const double pixels = (double)nc_least(b->slab, b->pixels - i % b->slabs * b->slab);
-        const double off = (double)b->first[i * b->channels + channel] / pixels - *mean;
-        squares += (double)b->second[i * b->channels + channel] + pixels * off * off;
-    }
-    *var = squares / count;
-}
-
 static float given(const nacre_call *call, int index, int64_t channel, float absent)
 {
     if (index >= call->input_count || !call->inputs[index].data) return absent;
     return ((const float *)call->inputs[index].data)[channel];
 }
 
-static void run_forward(const nacre_call *call)
+/* Some channels of a call, whose slabs are joined together as they lie beside each other. */
+typedef struct joining {
+    const nacre_call *call;
+    batch_norm *b;
+} joining;
+
+static void join_channels(joining *j, void (*body)(void *, int64_t, int))
+{
+    nacre_parallel(j->call->team, nc_ceil_div(j->b->channels, JOINED), body, j);
+}
+
+/* Per channel the mean of all slabs, the sum of squared deviations from it, and what follows from them. */
+static void join_moments(void *user, int64_t index, int thread)
 {
     enum { X, WEIGHT, BIAS };
-    batch_norm b = describe(&call->inputs[X], call->workspace);
-    const double epsilon = nacre_unword(call->attributes[0]);
-    b.y = call->outputs[0].data;
-    run_slabs(&b, call->team, moments_task);
-    for (int64_t c = 0; c < b.channels; c++) {
-        double mean, var;
-        join_moments(&b, c, &mean, &var);
-        const double scale = (double)given(call, WEIGHT, c, 1) / sqrt(var + epsilon);
-        b.scale[c] = (float)scale;
-        b.shift[c] = (float)((double)given(call, BIAS, c, 0) - mean * scale);
-        ((float *)call->outputs[1].data)[c] = (float)mean;
-        ((float *)call->outputs[2].data)[c] = (float)var;
+    (void)thread;
+    const joining *j = user;
+    const nacre_call *call = j->call;
+    batch_norm *b = j->b;
+    const int64_t first = index * JOINED, channels = nc_least(JOINED, b->channels - first);
+    const double count = (double)(b->images * b->pixels), epsilon = nacre_unword(call->attributes[0]);
+    double mean[JOINED] = {0}, squares[JOINED] = {0};
+    for (int64_t i = 0; i < b->images * b->slabs; i++)
+        for (int64_t c = 0; c < channels; c++) mean[c] += (double)b->first[i * b->channels + first + c];
+    for (int64_t c = 0; c < channels; c++) mean[c] /= count;
+    for (int64_t i = 0; i < b->images * b->slabs; i++) {
+        const double pixels = (double)nc_least(b->slab, b->pixels - i % b->slabs * b->slab), share = 1 / pixels;
+        for (int64_t c = 0; c < channels; c++) {
+            const double off = (double)b->first[i * b->channels + first + c] * share - mean[c];
+            squares[c] += (double)b->second[i * b->channels + first + c] + pixels * off * off;
+        }
     }
+    for (int64_t c = 0; c < channels; c++) {
+        const int64_t channel = first + c;
+        const double var = squares[c] / count, scale = (double)given(call, WEIGHT, channel, 1) / sqrt(var + epsilon);
+        b->scale[channel] = (float)scale;
+        b->shift[channel] = (float)((double)given(call, BIAS, channel, 0) - mean[c] * scale);
+        ((float *)call->outputs[1].data)[channel] = (float)mean[c];
+        ((float *)call->outputs[2].data)[channel] = (float)var;
+    }
+}
+
+static void run_forward(const nacre_call *call)
+{
+    batch_norm b = describe(&call->inputs[0], call->workspace);
+    set_result(&b, call->outputs[0].data);
+    run_slabs(&b, call->team, moments_task);
+    join_channels(&(joining){call, &b}, join_moments);
     run_slabs(&b, call->team, write_task);
 }
 
@@ -263,7 +342,7 @@ static void run_inference(const nacre_call *call)
     enum { X, MEAN, VAR, WEIGHT, BIAS };
     batch_norm b = describe(&call->inputs[X], call->workspace);
     const double epsilon = nacre_unword(call->attributes[0]);
-    b.y = call->outputs[0].data;
+    set_result(&b, call->outputs[0].data);
     for (int64_t c = 0; c < b.channels; c++) {
         const double scale = (double)given(call, WEIGHT, c, 1) / sqrt((double)given(call, VAR, c, 0) + epsilon);
         b.scale[c] = (float)scale;
@@ -275,33 +354,49 @@ static void run_inference(const nacre_call *call)
 /* ---- gradients -----------------------------------------------------------------------------------------------------
  */
 
-/* dx = weight inverse (dy - mean(dy) - n mean(dy n)), written as dy scale + x slope + shift. */
+enum { DY, SAVED_X, MEAN, VAR, BACKWARD_WEIGHT };
+
+/* Per channel the sums of all slabs, and dx = weight inverse (dy - mean(dy) - n mean(dy n)) as dy scale + x slope +
+ * shift.
+ */
+static void join_products(void *user, int64_t index, int thread)
+{
+    (void)thread;
+    const joining *j = user;
+    const nacre_call *call = j->call;
+    batch_norm *b = j->b;
+    const int64_t first = index * JOINED, channels = nc_least(JOINED, b->channels - first);
+    const double epsilon = nacre_unword(call->attributes[0]), count = (double)(b->images * b->pixels);
+    double sums[JOINED] = {0}, products[JOINED] = {0};
+    for (int64_t i = 0; i < b->images * b->slabs; i++)
+        for (int64_t c = 0; c < channels; c++) {
+            sums[c] += (double)b->first[i * b->channels + first + c];
+            products[c] += (double)b->second[i * b->channels + first + c];
+        }
+    for (int64_t c = 0; c < channels; c++) {
+        const int64_t channel = first + c;
+        const double inverse = 1 / sqrt((double)given(call, VAR, channel, 0) + epsilon);
+        const double scale = (double)given(call, BACKWARD_WEIGHT, channel, 1) * inverse;
+        const double slope = -scale * inverse * products[c] / count;
+        ((float *)call->outputs[1].data)[channel] = (float)products[c];
+        ((float *)call->outputs[2].data)[channel] = (float)sums[c];
+        b->scale[channel] = (float)scale;
+        b->slope[channel] = (float)slope;
+        b->shift[channel] = (float)(-scale * sums[c] / count - slope * (double)b->mean[channel]);
+    }
+}
+
 static void run_backward(const nacre_call *call)
 {
-    enum { DY, X, MEAN, VAR, WEIGHT };
-    batch_norm b = describe(&call->inputs[X], call->workspace);
-    const double epsilon = nacre_unword(call->attributes[0]), count = (double)(b.images * b.pixels);
-    float *dweight = call->outputs[1].data, *dbias = call->outputs[2].data;
+    batch_norm b = describe(&call->inputs[SAVED_X], call->workspace);
+    const double epsilon = nacre_unword(call->attributes[0]);
     b.dy = call->inputs[DY].data;
-    b.y = call->outputs[0].data;
+    set_result(&b, call->outputs[0].data);
     b.mean = call->inputs[MEAN].data;
     b.inverse = b.scale; /* until it is the scale */
     for (int64_t c = 0; c < b.channels; c++) b.scale[c] = (float)(1 / sqrt((double)given(call, VAR, c, 0) + epsilon));
     run_slabs(&b, call->team, products_task);
-    for (int64_t c = 0; c < b.channels; c++) {
-        double sum = 0, products = 0;
-        for (int64_t i = 0; i < b.images * b.slabs; i++) {
-            sum += (double)b.first[i * b.channels + c];
-            products += (double)b.second[i * b.channels + c];
-        }
-        const double inverse = 1 / sqrt((double)given(call, VAR, c, 0) + epsilon);
-        const double scale = (double)given(call, WEIGHT, c, 1) * inverse, slope = -scale * inverse * products / count;
-        dweight[c] = (float)products;
-        dbias[c] = (float)sum;
-        b.scale[c] = (float)scale;
-        b.slope[c] = (float)slope;
-        b.shift[c] = (float)(-scale * sum / count - slope * (double)b.mean[c]);
-    }
+    join_channels(&(joining){call, &b}, join_products);
     run_slabs(&b, call->team, write_task);
 }
 

@@ -109,7 +109,8 @@ static void run_max(const nacre_call *call)
 /* ---- gradient of the maximum ------------------------------------------------------------------------------------- */
 
 /* Windows are not known here, only positions. Where the result's size is a multiple of dy's, each element of dy most
- * likely comes from its own block; those are written at once, the few others are added afterwards. */
+ * likely comes from its own block, which is then written at once; or, of windows that overlap, from there or the
+ * positions around it. What comes from farther away is added afterwards. */
 typedef struct scatter {
     const float *dy;
     const int32_t *indices;
@@ -117,30 +118,51 @@ typedef struct scatter {
     int64_t channels, in[2], out[2], block[2];
 } scatter;
 
+/* Positions that are looked at for one element of dy. */
+typedef struct area {
+    nc_range rows, columns;
+} area;
+
+static area area_of(const scatter *s, int64_t o, int64_t q, int64_t around)
+{
+    const int64_t row = o * s->block[0], column = q * s->block[1];
+    return (area){{nc_most(row - around, 0), nc_least(row + s->block[0] + around, s->in[0])},
+                  {nc_most(column - around, 0), nc_least(column + s->block[1] + around, s->in[1])}};
+}
+
+static bool is_within(const area *near, int64_t row, int64_t column)
+{
+    return row >= near->rows.begin && row < near->rows.end && column >= near->columns.begin &&
+           column < near->columns.end;
+}
+
 static void add_elsewhere(const scatter *s, int64_t image, bool all)
 {
     const int64_t plane = s->in[0] * s->in[1], from = image * s->out[0] * s->out[1] * s->channels;
     float *dx = s->dx + image * plane * s->channels;
-    for (int64_t pixel = 0; pixel < s->out[0] * s->out[1]; pixel++)
+    for (int64_t pixel = 0; pixel < s->out[0] * s->out[1]; pixel++) {
+        const area near = area_of(s, pixel / s->out[1], pixel % s->out[1], 1);
         for (int64_t c = 0; c < s->channels; c++) {
             const int64_t at = s->indices[from + pixel * s->channels + c];
-            if (at < 0 || at >= plane) continue;
-            const bool own = !all && at / s->in[1] / s->block[0] == pixel / s->out[1] &&
-                             at % s->in[1] / s->block[1] == pixel % s->out[1];
-            if (!own) dx[at * s->channels + c] += s->dy[from + pixel * s->channels + c];
+            if (at < 0 || at >= plane || (!all && is_within(&near, at / s->in[1], at % s->in[1]))) continue;
+            dx[at * s->channels + c] += s->dy[from + pixel * s->channels + c];
         }
+    }
 }
 
-/* One element of dy per lane into its block; true if some lane belongs elsewhere. */
-NC_ALWAYS_INLINE bool fill_block(const scatter *s, nc_vec dy, nc_veci position, int64_t first, int64_t lanes, float *dx)
+/* One element of dy per lane into its area, added to what is there or written; true if some lane belongs elsewhere. */
+NC_ALWAYS_INLINE bool fill_area(const scatter *s, const area *near, nc_vec dy, nc_veci position, int64_t lanes,
+                                bool add, float *dx)
 {
     const nc_vec zero = {0};
     nc_veci left = nc_splati(1);
-    for (int64_t i = 0; i < s->block[0]; i++)
-        for (int64_t j = 0; j < s->block[1]; j++) {
-            const int64_t at = first + i * s->in[1] + j;
+    for (int64_t i = near->rows.begin; i < near->rows.end; i++)
+        for (int64_t j = near->columns.begin; j < near->columns.end; j++) {
+            const int64_t at = i * s->in[1] + j;
             const nc_mask here = nc_equali(position, nc_splati((int32_t)at));
-            nc_store_some(dx + at * s->channels, nc_select(here, dy, zero), lanes);
+            float *to = dx + at * s->channels;
+            const nc_vec value = nc_select(here, dy, zero);
+            nc_store_some(to, add ? nc_load_some(to, lanes) + value : value, lanes);
             left = nc_selecti(here, (nc_veci)zero, left);
         }
     int32_t lane[NC_LANES], any = 0;
@@ -149,27 +171,45 @@ NC_ALWAYS_INLINE bool fill_block(const scatter *s, nc_vec dy, nc_veci position, 
     return any != 0;
 }
 
+/* A row of dy; true if some of it belongs elsewhere. */
+NC_ALWAYS_INLINE bool fill_row(const scatter *s, int64_t image, int64_t o, bool add)
+{
+    const int64_t from = (image * s->out[0] + o) * s->out[1] * s->channels;
+    float *dx = s->dx + image * s->in[0] * s->in[1] * s->channels;
+    bool elsewhere = false;
+    for (int64_t q = 0; q < s->out[1]; q++) {
+        const area near = area_of(s, o, q, add ? 1 : 0);
+        for (int64_t c = 0; c < s->channels; c += NC_LANES) {
+            const int64_t at = from + q * s->channels + c, lanes = nc_least(s->channels - c, NC_LANES);
+            elsewhere |= fill_area(s, &near, nc_load_some(s->dy + at, lanes),
+                                   (nc_veci)nc_load_some((const float *)(const void *)(s->indices + at), lanes), lanes,
+                                   add, dx + c);
+        }
+    }
+    return elsewhere;
+}
+
 static void scatter_image(void *user, int64_t image, int thread)
 {
     (void)thread;
     const scatter *s = user;
-    const int64_t from = image * s->out[0] * s->out[1] * s->channels;
-    float *dx = s->dx + image * s->in[0] * s->in[1] * s->channels;
-    bool elsewhere = false;
+    const int64_t row = s->in[1] * s->channels;
+    float *dx = s->dx + image * s->in[0] * row;
+    bool apart = s->block[0] > 0, elsewhere = false;
+    for (int64_t o = 0; apart && o < s->out[0]; o++) apart = !fill_row(s, image, o, false);
+    if (apart) return;
     if (s->block[0] == 0) {
-        memset(dx, 0, (size_t)(s->in[0] * s->in[1] * s->channels) * sizeof *dx);
+        memset(dx, 0, (size_t)(s->in[0] * row) * sizeof *dx);
         add_elsewhere(s, image, true);
         return;
     }
-    for (int64_t o = 0; o < s->out[0]; o++)
-        for (int64_t q = 0; q < s->out[1]; q++)
-            for (int64_t c = 0; c < s->channels; c += NC_LANES) {
-                const int64_t at = from + (o * s->out[1] + q) * s->channels + c;
-                const int64_t lanes = nc_least(s->channels - c, NC_LANES);
-                elsewhere |= fill_block(s, nc_load_some(s->dy + at, lanes),
-                                        (nc_veci)nc_load_some((const float *)(const void *)(s->indices + at), lanes),
-                                        o * s->block[0] * s->in[1] + q * s->block[1], lanes, dx + c);
-            }
+    int64_t cleared = 0; /* rows */
+    for (int64_t o = 0; o < s->out[0]; o++) {
+        const int64_t needed = nc_least((o + 1) * s->block[0] + 1, s->in[0]);
+        memset(dx + cleared * row, 0, (size_t)((needed - cleared) * row) * sizeof *dx);
+        cleared = needed;
+        elsewhere |= fill_row(s, image, o, true);
+    }
     if (elsewhere) add_elsewhere(s, image, false);
 }
 

@@ -142,6 +142,26 @@ NC_ALWAYS_INLINE void nc_store64_some(double *p, nc_vec64 v, int64_t count)
 #endif
 }
 
+/* Stores around the caches, at an address that is a multiple of the vector's size: for results that are larger than
+ * they are, whose lines need not be read first. Others see them after nc_stream_end. */
+NC_ALWAYS_INLINE void nc_stream(float *p, nc_vec v)
+{
+#if defined(NC_ISA_avx512)
+    _mm512_stream_ps(p, (__m512)v);
+#elif defined(NC_ISA_avx2)
+    _mm256_stream_ps(p, (__m256)v);
+#else
+    nc_store(p, v);
+#endif
+}
+
+NC_ALWAYS_INLINE void nc_stream_end(void)
+{
+#if defined(__AVX2__)
+    _mm_sfence();
+#endif
+}
+
 /* ---- arithmetic -------------------------------------------------------------------------------------------------- */
 
 /* a * b + c, rounded once where the processor can. */
