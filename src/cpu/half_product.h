@@ -4,21 +4,19 @@
 
 #include <nacre/backend.h>
 
-/* The matrix whose row p holds what a filter at position p of dense N,H,W,C images meets, tap by tap, the channels of
- * a tap side by side; zeros outside the image. Along an axis, output position o and tap t meet the input position
- * (o * step + t * tap + origin) / divisor, none where that is not whole. */
+/* The matrix whose row p holds what a filter at position p of dense N,H,W,C images meets: the rows of the kernel one
+ * after the other, in each its columns, in each the channels; zeros outside the image. */
 typedef struct nc_patches {
     int64_t channels;
-    int64_t in[2], out[2], kernel[2];
-    int64_t step[2], tap[2], origin[2], divisor[2];
+    int64_t in[2], out[2], kernel[2], stride[2], pad[2];
 } nc_patches;
 
-/* A factor as the product sees it: lines (rows of a, columns of b) of k steps. Strides are in elements. With patches
- * `data` is the image; one of line and step is 1 and tells which way its rows run. */
+/* A factor as the product sees it: lines (rows of a, columns of b) of k steps. Strides are in elements. */
 typedef struct nc_half_matrix {
     const void *data;
     int64_t line, step;
-    const nc_patches *patches;
+    int64_t inner, inner_step; /* of b, inner > 0: step s lies at s / inner * step + s % inner * inner_step */
+    const nc_patches *patches; /* of a: `data` is the image, line and step mean nothing */
     int64_t batch[NACRE_MAX_RANK];
 } nc_half_matrix;
 
@@ -40,10 +38,14 @@ typedef struct nc_half_product {
 bool nc_has_bf16_pairs(void);
 
 /* Works on any processor: factors become f32 while they are packed. `pairs`: bf16 stays bf16 and is multiplied in
- * pairs, where the processor can. The workspace is 64-byte aligned; no result depends on the number of threads. */
+ * pairs, where the processor can. First b is packed, once for as many products as share it, then multiplied with. All
+ * memory is 64-byte aligned; no result depends on the number of threads. */
 #define NC_HALF_PRODUCT_DECLARE(isa)                                                                                   \
-    size_t nc_half_product_workspace_##isa(const nc_half_product *product, bool pairs, int threads);                   \
-    void nc_half_product_##isa(const nc_half_product *product, bool pairs, void *workspace, nacre_team *team);
+    size_t nc_half_packed_bytes_##isa(const nc_half_product *product, bool pairs);                                     \
+    void nc_half_pack_##isa(const nc_half_product *product, bool pairs, void *packed, nacre_team *team);               \
+    size_t nc_half_workspace_##isa(const nc_half_product *product, bool pairs, int threads);                           \
+    void nc_half_multiply_##isa(const nc_half_product *product, bool pairs, const void *packed, void *workspace,       \
+                                nacre_team *team);
 NC_HALF_PRODUCT_DECLARE(base)
 #if defined(__x86_64__)
 NC_HALF_PRODUCT_DECLARE(avx2)

@@ -1,8 +1,10 @@
 /* cpu/simd/half_product.c - matrix products of 16-bit numbers with f32 sums: see cpu/half_product.h.
  *
- * Both factors are packed into units of four bytes: a number widened to f32, or a pair of bf16 neighbours along k. From
- * there on the two are the same: panels of a stay in the first-level cache, a block of b in the second, register tiles
- * sum in f32. An f32 result collects the sums of several slices of k itself, a 16-bit one has f32 room beside it. */
+ * Both factors are seen in units of four bytes: a number widened to f32, or a pair of bf16 neighbours along k. From
+ * there on the two are the same. b is packed as a whole, panel by panel of columns. A task takes some rows and columns
+ * of the result; for each slice of k it brings its rows of a into order, unless they are read where they lie, and
+ * multiplies: a panel of rows stays in the first-level cache, a block of b in the second, register tiles sum in f32.
+ * An f32 result collects the sums of several slices itself, a 16-bit one has f32 room beside it. */
 #include "cpu/half_product.h"
 #include "cpu/share.h"
 #include "cpu/simd/half.h"
@@ -14,48 +16,51 @@ enum {
 #ifdef NACRE_STRESS
     UNITS = 5,
     BLOCK = 2 * PANEL,
-    CHUNK = NC_TILE_ROWS,
+    PANELS = 2,
+    MOST_COLUMNS = 3 * PANEL,
 #else
     UNITS = 448, /* a slice of k: a panel of a takes most of a 32 KB cache */
     BLOCK = 512 * 1024 / (UNITS * sizeof(float)) / PANEL * PANEL, /* columns of b: half of a 1 MB cache */
-    CHUNK = 18 * NC_TILE_ROWS,                                    /* rows whose sums are kept beside a 16-bit result */
+    PANELS = 12,                                                  /* of a task's rows: a third of it */
+    MOST_COLUMNS = 1024,                                          /* of a task */
 #endif
+    CHUNK = PANELS * NC_TILE_ROWS,
+    LINE = 64,
+    WAY = 2048,     /* bytes: rows that lie so far apart, or a multiple, crowd a few sets of a 32 KB cache */
     SMALL = 1 << 16 /* multiply-adds that are not worth waking a thread */
 };
 
 struct job {
     const nc_half_product *product;
-    char *workspace;
     bool pairs;
-    int64_t batches, row_tasks, column_tasks;
+    float *packed; /* b: [batch item][panel][unit][column] */
+    float *workspace;
+    int64_t batches, panels, units; /* of the whole product: items, panels of b, units of k */
+    int64_t row_tasks, column_tasks;
 };
 
 /* ---- lines of 16-bit numbers ------------------------------------------------------------------------------------- */
 
-static int64_t meet(const nc_patches *p, int axis, int64_t out, int64_t tap)
-{
-    const int64_t at = out * p->step[axis] + tap * p->tap[axis] + p->origin[axis];
-    if (at < 0 || at % p->divisor[axis]) return -1;
-    return at / p->divisor[axis] < p->in[axis] ? at / p->divisor[axis] : -1;
-}
-
-/* Columns [first, first + count) of row `position` of the patches. */
+/* Columns [first, first + count) of row `position` of the patches. A row of the kernel meets neighbours in memory. */
 static void copy_patch(const nc_half_matrix *matrix, int64_t position, int64_t first, int64_t count, uint16_t *to)
 {
     const nc_patches *p = matrix->patches;
     const int64_t column = position % p->out[1], row = position / p->out[1] % p->out[0];
     const int64_t image = position / (p->out[1] * p->out[0]);
-    for (int64_t done = 0; done < count;) {
-        const int64_t tap = (first + done) / p->channels, channel = (first + done) % p->channels;
-        const int64_t run = nc_least(p->channels - channel, count - done);
-        const int64_t y = meet(p, 0, row, tap / p->kernel[1]), x = meet(p, 1, column, tap % p->kernel[1]);
-        if (y < 0 || x < 0)
-            memset(to + done, 0, (size_t)run * sizeof *to);
-        else
-            memcpy(to + done,
-                   (const uint16_t *)matrix->data + ((image * p->in[0] + y) * p->in[1] + x) * p->channels + channel,
-                   (size_t)run * sizeof *to);
-        done += run;
+    const int64_t across = p->kernel[1] * p->channels, width = p->in[1] * p->channels;
+    const int64_t left = (column * p->stride[1] - p->pad[1]) * p->channels;
+    int64_t y = row * p->stride[0] - p->pad[0] + first / across, at = first % across;
+    for (int64_t end; count > 0; count -= end, at = 0, y++) {
+        end = nc_least(across - at, count);
+        const bool inside = y >= 0 && y < p->in[0];
+        const int64_t from = inside ? nc_least(nc_most(-left - at, 0), end) : end; /* zeros before and behind */
+        const int64_t upto = nc_most(nc_least(width - left - at, end), from);
+        memset(to, 0, (size_t)from * sizeof *to);
+        if (upto > from)
+            memcpy(to + from, (const uint16_t *)matrix->data + (image * p->in[0] + y) * width + left + at + from,
+                   (size_t)(upto - from) * sizeof *to);
+        memset(to + upto, 0, (size_t)(end - upto) * sizeof *to);
+        to += end;
     }
 }
 
@@ -93,8 +98,10 @@ static int64_t units_of(const struct piece *piece)
 
 static const uint16_t *at(const struct piece *piece, int64_t line, int64_t step)
 {
-    return (const uint16_t *)piece->matrix->data + (piece->line + line) * piece->matrix->line +
-           (piece->k + step) * piece->matrix->step;
+    const nc_half_matrix *m = piece->matrix;
+    const uint16_t *begin = (const uint16_t *)m->data + (piece->line + line) * m->line;
+    const int64_t k = piece->k + step;
+    return m->inner ? begin + k / m->inner * m->step + k % m->inner * m->inner_step : begin + k * m->step;
 }
 
 /* One step of up to LANES lines that lie side by side. */
@@ -102,10 +109,7 @@ NC_ALWAYS_INLINE nc_vecu step_of_lines(const struct piece *piece, int64_t line, 
 {
     const int64_t count = nc_least(piece->lines - line, NC_LANES);
     if (step >= piece->steps) return (nc_vecu){0};
-    if (!piece->matrix->patches) return load_bits(at(piece, line, step), count, piece->all_lines - piece->line - line);
-    uint16_t some[NC_LANES] = {0};
-    if (count > 0) copy_patch(piece->matrix, piece->k + step, piece->line + line, count, some);
-    return load_bits(some, count, NC_LANES);
+    return load_bits(at(piece, line, step), count, piece->all_lines - piece->line - line);
 }
 
 /* packed[unit][line], lines side by side in the source. */
@@ -171,7 +175,9 @@ static void pack_steps_contiguous(const struct piece *piece, int64_t width, floa
 
 static void pack(const struct piece *piece, int64_t width, float *packed)
 {
-    if (piece->matrix->line == 1)
+    if (piece->matrix->inner)
+        pack_strided(piece, 0, width, packed);
+    else if (piece->matrix->line == 1)
         pack_lines_contiguous(piece, width, packed);
     else if (piece->matrix->step == 1)
         pack_steps_contiguous(piece, width, packed);
@@ -184,24 +190,30 @@ static void pack_apart(const struct piece *piece, float *packed)
 {
     for (int64_t i = 0; i < piece->lines; i++) {
         float *to = packed + i * UNITS;
-        if (!piece->pairs) {
-            nc_widen(piece->product->dtype, at(piece, i, 0), piece->steps, to);
-            continue;
-        }
-        uint16_t *halves = (uint16_t *)(void *)to;
+        uint16_t some[2 * UNITS], *halves = piece->pairs ? (uint16_t *)(void *)to : some;
         if (piece->matrix->patches)
             copy_patch(piece->matrix, piece->line + i, piece->k, piece->steps, halves);
         else
             memcpy(halves, at(piece, i, 0), (size_t)piece->steps * sizeof *halves);
-        if (piece->steps % 2) halves[piece->steps] = 0;
+        if (!piece->pairs)
+            nc_widen(piece->product->dtype, halves, piece->steps, to);
+        else if (piece->steps % 2)
+            halves[piece->steps] = 0;
     }
 }
 
 /* ---- results ----------------------------------------------------------------------------------------------------- */
 
+typedef void store_function(nacre_dtype dtype, void *base, int64_t offset, nc_vec v, int64_t count);
+
+static inline void store(nacre_dtype dtype, void *base, int64_t offset, nc_vec v, int64_t count)
+{
+    nc_store_as(dtype, base, offset, v, count);
+}
+
 /* What follows the sums of a tile, and their way into the result; `c` counts elements from its beginning. */
-static void finish(const nc_half_product *p, const float *sums, int64_t sums_row, int64_t c, int64_t column,
-                   int64_t rows, int64_t columns)
+NC_ALWAYS_INLINE void finish_with(store_function *put, const nc_half_product *p, const float *sums, int64_t sums_row,
+                                  int64_t c, int64_t column, int64_t rows, int64_t columns)
 {
     for (int64_t j = 0; j < columns; j += NC_LANES) {
         const int64_t count = nc_least(columns - j, NC_LANES);
@@ -210,19 +222,46 @@ static void finish(const nc_half_product *p, const float *sums, int64_t sums_row
             nc_vec v = nc_load_some(sums + i * sums_row + j, count) + bias;
             if (p->residual) v += nc_load_as(p->residual_dtype, p->residual, c + i * p->c_row + j, count);
             if (p->relu) v = nc_max((nc_vec){0}, v);
-            nc_store_as(p->c_dtype, p->c, c + i * p->c_row + j, v, count);
+            put(p->c_dtype, p->c, c + i * p->c_row + j, v, count);
         }
     }
 }
+
+static void finish(const nc_half_product *p, const float *sums, int64_t sums_row, int64_t c, int64_t column,
+                   int64_t rows, int64_t columns)
+{
+    finish_with(store, p, sums, sums_row, c, column, rows, columns);
+}
+
+#if defined(NC_ISA_avx512)
+/* The same where the processor rounds to bf16 itself. */
+NC_BF16 static inline void store_rounded(nacre_dtype dtype, void *base, int64_t offset, nc_vec v, int64_t count)
+{
+    if (dtype == NACRE_F32) {
+        nc_store_some((float *)base + offset, v, count);
+        return;
+    }
+    const __mmask16 lanes = (__mmask16)((1u << count) - 1u);
+    _mm256_mask_storeu_epi16((uint16_t *)base + offset, lanes, (__m256i)_mm512_cvtneps_pbh((__m512)v));
+}
+
+NC_BF16 static void finish_pairs(const nc_half_product *p, const float *sums, int64_t sums_row, int64_t c,
+                                 int64_t column, int64_t rows, int64_t columns)
+{
+    finish_with(store_rounded, p, sums, sums_row, c, column, rows, columns);
+}
+#endif
 
 /* ---- one task ---------------------------------------------------------------------------------------------------- */
 
 struct block {                      /* rows x columns of one batch item, a slice of k */
     const nc_half_product *product; /* of the item: its factors' data are the item's */
-    bool pairs, first, last;
-    nc_range rows, columns;
-    int64_t k, steps, c; /* c: where the item begins */
-    float *packed_a, *packed_b, *sums;
+    const struct job *job;
+    bool first, last;
+    nc_range rows, columns, units;
+    int64_t c; /* where the item begins */
+    float *packed_a, *sums;
+    const float *packed_b;
     int64_t sums_row; /* 0: sums holds one tile */
 };
 
@@ -240,74 +279,122 @@ static nc_tile_function *tile_function(bool pairs, int order, int64_t rows, int6
     return nc_isa(nc_tiles_f32)[order][rows - 1][columns > NC_LANES];
 }
 
-static void multiply_panel(const struct block *block, nc_range rows, int64_t units)
+/* Whether the tiles read pairs of a where they lie. */
+static bool reads_in_place(const nc_half_product *p, bool pairs)
+{
+    return pairs && !p->a.patches && p->a.step == 1 && p->a.line % 2 == 0 && p->k % 2 == 0 &&
+           p->a.line * (int64_t)sizeof(uint16_t) % WAY != 0;
+}
+
+static nc_range panel_rows(const struct block *block, int64_t index)
+{
+    const int64_t count = block->rows.end - block->rows.begin;
+    const nc_range rows = nc_share(count, 1, nc_ceil_div(count, NC_TILE_ROWS), index);
+    return (nc_range){block->rows.begin + rows.begin, block->rows.begin + rows.end};
+}
+
+/* A panel of a as a tile wants it: where it is, how far apart its rows or steps are. */
+static int place_panel(const struct block *block, nc_range rows, int64_t panel, nc_tile *tile)
 {
     const nc_half_product *p = block->product;
-    const nc_tap origin = {0, 0};
+    const bool apart = p->a.patches || p->a.step == 1;
+    tile->a = block->packed_a + panel * UNITS * A_STEP;
+    tile->a_row = apart ? UNITS : 1;
+    tile->a_step = apart ? 1 : A_STEP;
+    if (reads_in_place(p, block->job->pairs)) {
+        tile->a = (const uint16_t *)p->a.data + rows.begin * p->a.line + 2 * block->units.begin;
+        tile->a_row = p->a.line / 2;
+    }
+    return apart ? NC_TILE_STEPS_CONTIGUOUS : NC_TILE_ROWS_CONTIGUOUS;
+}
+
+static void pack_panel(const struct block *block, nc_range rows, float *packed)
+{
+    const nc_half_product *p = block->product;
+    const int64_t per_unit = block->job->pairs ? 2 : 1, k = block->units.begin * per_unit;
     const struct piece piece = {.product = p,
                                 .matrix = &p->a,
                                 .line = rows.begin,
                                 .lines = rows.end - rows.begin,
                                 .all_lines = p->m,
-                                .k = block->k,
-                                .steps = block->steps,
-                                .pairs = block->pairs};
-    const int order = p->a.step == 1 ? NC_TILE_STEPS_CONTIGUOUS : NC_TILE_ROWS_CONTIGUOUS;
-    if (order == NC_TILE_STEPS_CONTIGUOUS)
-        pack_apart(&piece, block->packed_a);
+                                .k = k,
+                                .steps = nc_least(block->units.end * per_unit, p->k) - k,
+                                .pairs = block->job->pairs};
+    if (p->a.patches || p->a.step == 1)
+        pack_apart(&piece, packed);
     else
-        pack(&piece, A_STEP, block->packed_a);
-    for (int64_t j = block->columns.begin; j < block->columns.end; j += PANEL) {
-        const int64_t columns = nc_least(block->columns.end - j, PANEL), c = block->c + rows.begin * p->c_row + j;
-        float *sums = block->sums;
-        int64_t sums_row = PANEL;
-        if (p->c_dtype == NACRE_F32) {
-            sums = (float *)p->c + c;
-            sums_row = p->c_row;
-        } else if (block->sums_row) {
-            sums_row = block->sums_row;
-            sums += (rows.begin - block->rows.begin) * sums_row + j - block->columns.begin;
-        }
-        const nc_tile tile = {.a = block->packed_a,
-                              .a_row = order == NC_TILE_STEPS_CONTIGUOUS ? UNITS : 1,
-                              .a_step = order == NC_TILE_STEPS_CONTIGUOUS ? 1 : A_STEP,
-                              .b = block->packed_b + (j - block->columns.begin) * units,
-                              .b_step = PANEL,
-                              .taps = &origin,
-                              .tap_count = 1,
-                              .steps = units,
-                              .c = sums,
-                              .c_row = sums_row,
-                              .columns = columns,
-                              .accumulate = !block->first};
-        tile_function(block->pairs, order, piece.lines, columns)(&tile);
-        if (block->last && has_epilogue(p)) finish(p, sums, sums_row, c, j, piece.lines, columns);
+        pack(&piece, A_STEP, packed);
+}
+
+/* Where the result will go is on its way while the sums grow. */
+static void fetch(const nc_half_product *p, int64_t c, int64_t rows, int64_t columns)
+{
+    const int64_t size = p->c_dtype == NACRE_F32 ? 4 : 2;
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t at = 0; at < columns * size; at += LINE)
+            __builtin_prefetch((char *)p->c + (c + i * p->c_row) * size + at, 1);
+}
+
+static void multiply_tile(const struct block *block, int order, nc_tile *tile, nc_range rows, int64_t column)
+{
+    const nc_half_product *p = block->product;
+    const nc_tap origin = {0, 0};
+    const int64_t c = block->c + rows.begin * p->c_row + column, count = rows.end - rows.begin;
+    float *sums = block->sums;
+    int64_t sums_row = PANEL;
+    tile->columns = nc_least(block->columns.end - column, PANEL);
+    if (p->c_dtype == NACRE_F32) {
+        sums = (float *)p->c + c;
+        sums_row = p->c_row;
+    } else if (block->sums_row) {
+        sums_row = block->sums_row;
+        sums += (rows.begin - block->rows.begin) * sums_row + column - block->columns.begin;
     }
+    if (block->last || p->c_dtype == NACRE_F32) fetch(p, c, count, tile->columns);
+    tile->b = block->packed_b + (column * block->job->units + block->units.begin * PANEL);
+    tile->b_step = PANEL;
+    tile->taps = &origin;
+    tile->tap_count = 1;
+    tile->steps = block->units.end - block->units.begin;
+    tile->c = sums;
+    tile->c_row = sums_row;
+    tile->accumulate = !block->first;
+    tile_function(block->job->pairs, order, count, tile->columns)(tile);
+    if (!block->last || !has_epilogue(p)) return;
+#if defined(NC_ISA_avx512)
+    if (block->job->pairs) {
+        finish_pairs(p, sums, sums_row, c, column, count, tile->columns);
+        return;
+    }
+#endif
+    finish(p, sums, sums_row, c, column, count, tile->columns);
 }
 
 static void multiply_block(const struct block *block)
 {
-    const nc_half_product *p = block->product;
-    struct piece piece = {
-        .product = p, .matrix = &p->b, .all_lines = p->n, .k = block->k, .steps = block->steps, .pairs = block->pairs};
-    const int64_t units = units_of(&piece), count = block->rows.end - block->rows.begin;
-    const int64_t panels = nc_ceil_div(count, NC_TILE_ROWS);
-    for (piece.line = block->columns.begin; piece.line < block->columns.end; piece.line += PANEL) {
-        piece.lines = nc_least(block->columns.end - piece.line, PANEL);
-        pack(&piece, PANEL, block->packed_b + (piece.line - block->columns.begin) * units);
+    const int64_t panels = nc_ceil_div(block->rows.end - block->rows.begin, NC_TILE_ROWS);
+    if (!reads_in_place(block->product, block->job->pairs))
+        for (int64_t i = 0; i < panels; i++)
+            pack_panel(block, panel_rows(block, i), block->packed_a + i * UNITS * A_STEP);
+    for (int64_t begin = block->columns.begin; begin < block->columns.end; begin += BLOCK) {
+        const int64_t end = nc_least(begin + BLOCK, block->columns.end);
+        for (int64_t i = 0; i < panels; i++) {
+            const nc_range rows = panel_rows(block, i);
+            nc_tile tile = {0};
+            const int order = place_panel(block, rows, i, &tile);
+            for (int64_t j = begin; j < end; j += PANEL) multiply_tile(block, order, &tile, rows, j);
+        }
     }
-    for (int64_t i = 0; i < panels; i++) {
-        nc_range rows = nc_share(count, 1, panels, i);
-        rows.begin += block->rows.begin;
-        rows.end += block->rows.begin;
-        multiply_panel(block, rows, units);
-    }
+}
+
+static int64_t unit_count(const nc_half_product *p, bool pairs)
+{
+    return pairs ? nc_ceil_div(p->k, 2) : p->k;
 }
 
 static int64_t slice_count(const nc_half_product *p, bool pairs)
 {
-    const int64_t units = pairs ? nc_ceil_div(p->k, 2) : p->k;
-    return units > UNITS ? nc_ceil_div(units, UNITS) : 1;
+    return nc_most(nc_ceil_div(unit_count(p, pairs), UNITS), 1);
 }
 
 static bool keeps_sums(const nc_half_product *p, bool pairs)
@@ -317,96 +404,135 @@ static bool keeps_sums(const nc_half_product *p, bool pairs)
 
 static size_t thread_floats(const nc_half_product *p, bool pairs)
 {
-    return (size_t)UNITS * (A_STEP + BLOCK) + (keeps_sums(p, pairs) ? CHUNK * BLOCK : NC_TILE_ROWS * PANEL);
+    const size_t packed = reads_in_place(p, pairs) ? 0 : (size_t)PANELS * UNITS * A_STEP;
+    return packed + (keeps_sums(p, pairs) ? (size_t)CHUNK * MOST_COLUMNS : (size_t)NC_TILE_ROWS * PANEL);
 }
 
-static void multiply_rows(struct block *block, nc_range columns)
+/* Batch item `index`: its operands, and where its result begins. */
+static nc_half_product item_of(const nc_half_product *product, int64_t index, int64_t *c)
 {
-    const int64_t k = block->product->k, per_unit = block->pairs ? 2 : 1;
-    const int64_t slices = slice_count(block->product, block->pairs), units = nc_ceil_div(k, per_unit);
-    for (int64_t j = columns.begin; j < columns.end; j += BLOCK) {
-        block->columns = (nc_range){j, nc_least(j + BLOCK, columns.end)};
-        for (int64_t s = 0; s < slices; s++) {
-            const nc_range slice = nc_share(units, 1, slices, s);
-            block->k = slice.begin * per_unit;
-            block->steps = nc_least(slice.end * per_unit, k) - block->k;
-            block->first = s == 0;
-            block->last = s == slices - 1;
-            multiply_block(block);
-        }
+    nc_half_product item = *product;
+    int64_t a = 0, b = 0;
+    *c = 0;
+    for (int axis = item.batch_rank - 1; axis >= 0; axis--) {
+        const int64_t here = index % item.batch[axis];
+        index /= item.batch[axis];
+        a += here * item.a.batch[axis];
+        b += here * item.b.batch[axis];
+        *c += here * item.c_batch[axis];
     }
+    item.a.data = (const uint16_t *)item.a.data + a;
+    item.b.data = (const uint16_t *)item.b.data + b;
+    return item;
 }
 
 static void run_task(void *user, int64_t index, int thread)
 {
     const struct job *job = user;
-    const int64_t tasks = job->row_tasks * job->column_tasks;
-    nc_half_product item = *job->product;
-    int64_t left = index / tasks, a = 0, b = 0, c = 0;
-    for (int axis = item.batch_rank - 1; axis >= 0; axis--) {
-        const int64_t here = left % item.batch[axis];
-        left /= item.batch[axis];
-        a += here * item.a.batch[axis];
-        b += here * item.b.batch[axis];
-        c += here * item.c_batch[axis];
-    }
-    item.a.data = (const uint16_t *)item.a.data + a;
-    item.b.data = (const uint16_t *)item.b.data + b;
-    float *free = (float *)(void *)job->workspace + (size_t)thread * thread_floats(&item, job->pairs);
-    struct block block = {.product = &item,
-                          .pairs = job->pairs,
-                          .c = c,
-                          .packed_a = free,
-                          .packed_b = free + UNITS * A_STEP,
-                          .sums = free + UNITS * (A_STEP + BLOCK),
-                          .sums_row = keeps_sums(&item, job->pairs) ? BLOCK : 0};
-    const nc_range rows = nc_share(item.m, 1, job->row_tasks, index % tasks / job->column_tasks);
-    const nc_range columns = nc_share(item.n, PANEL, job->column_tasks, index % job->column_tasks);
-    const int64_t chunk = block.sums_row ? CHUNK : rows.end - rows.begin;
-    for (int64_t i = rows.begin; i < rows.end; i += chunk) {
-        block.rows = (nc_range){i, nc_least(i + chunk, rows.end)};
-        multiply_rows(&block, columns);
+    const int64_t tasks = job->row_tasks * job->column_tasks, slices = slice_count(job->product, job->pairs);
+    const nc_range panels = nc_share(job->panels, 1, job->column_tasks, index % job->column_tasks);
+    const nc_range rows = nc_share(job->product->m, 1, job->row_tasks, index % tasks / job->column_tasks);
+    struct block block = {.job = job,
+                          .sums = job->workspace + (size_t)thread * thread_floats(job->product, job->pairs)};
+    const nc_half_product item = item_of(job->product, index / tasks, &block.c);
+    block.product = &item;
+    block.packed_a = block.sums;
+    if (!reads_in_place(&item, job->pairs)) block.sums += PANELS * UNITS * A_STEP;
+    block.packed_b = job->packed + index / tasks * job->panels * job->units * PANEL;
+    block.columns = (nc_range){panels.begin * PANEL, nc_least(panels.end * PANEL, item.n)};
+    if (keeps_sums(&item, job->pairs)) block.sums_row = MOST_COLUMNS;
+    for (int64_t i = rows.begin; i < rows.end; i += CHUNK) {
+        block.rows = (nc_range){i, nc_least(i + CHUNK, rows.end)};
+        for (int64_t s = 0; s < slices; s++) {
+            block.units = nc_share(job->units, 1, slices, s);
+            block.first = s == 0;
+            block.last = s == slices - 1;
+            multiply_block(&block);
+        }
     }
 }
 
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
 
-/* Enough tasks to keep all threads busy to the end, cut across the longer side: what the other one's tasks share is
- * packed by each of them. */
+static struct job describe(const nc_half_product *product, bool pairs, const void *packed)
+{
+    struct job job = {.product = product,
+                      .pairs = pairs,
+                      .packed = (float *)(uintptr_t)packed,
+                      .batches = 1,
+                      .panels = nc_ceil_div(product->n, PANEL),
+                      .units = unit_count(product, pairs)};
+    for (int axis = 0; axis < product->batch_rank; axis++) job.batches *= product->batch[axis];
+    return job;
+}
+
+static int64_t work_of(const struct job *job)
+{
+    return job->product->m * job->product->n * (job->product->k + 1) * job->batches;
+}
+
+static void run_all(const struct job *job, int64_t tasks, void (*body)(void *, int64_t, int), nacre_team *team)
+{
+    if (work_of(job) >= SMALL) {
+        nacre_parallel(team, tasks, body, (void *)(uintptr_t)job);
+        return;
+    }
+    for (int64_t i = 0; i < tasks; i++) body((void *)(uintptr_t)job, i, 0);
+}
+
+/* Rows that fill a part of the second-level cache, as many tasks for each thread; more where that leaves threads
+ * without work, by columns first: rows that tasks share are packed by each of them. */
 static void cut(struct job *job, int threads)
 {
     const nc_half_product *p = job->product;
-    job->batches = 1;
-    for (int axis = 0; axis < p->batch_rank; axis++) job->batches *= p->batch[axis];
-    job->row_tasks = job->column_tasks = 1;
-    const int64_t work = p->m * p->n * (p->k + 1) * job->batches;
-    if (threads == 1 || work < SMALL) return;
-    int64_t wanted = work / threads / SMALL;
-    wanted = threads * (wanted < 1 ? 1 : nc_least(wanted, 4));
-    const int64_t each = nc_ceil_div(wanted, job->batches);
-    const int64_t most_columns = nc_ceil_div(p->n, 2 * PANEL), most_rows = nc_ceil_div(p->m, NC_TILE_ROWS);
-    if (p->m > p->n) {
-        job->row_tasks = nc_least(each, most_rows);
-        job->column_tasks = nc_least(nc_ceil_div(each, job->row_tasks), most_columns);
-    } else {
-        job->column_tasks = nc_least(each, most_columns);
-        job->row_tasks = nc_least(nc_ceil_div(each, job->column_tasks), most_rows);
-    }
+    const int64_t most_columns = nc_ceil_div(job->panels, 2), most_rows = nc_ceil_div(p->m, NC_TILE_ROWS);
+    job->column_tasks = nc_ceil_div(p->n, MOST_COLUMNS - PANEL);
+    job->row_tasks = nc_least(nc_round_up(nc_ceil_div(p->m, CHUNK), threads), most_rows);
+    if (threads == 1 || work_of(job) < SMALL) return;
+    const int64_t wanted = threads * nc_most(nc_least(work_of(job) / threads / SMALL, 4), 1);
+    const int64_t missing = nc_ceil_div(wanted, job->batches * job->row_tasks * job->column_tasks);
+    job->column_tasks = nc_most(nc_least(job->column_tasks * missing, most_columns), job->column_tasks);
 }
 
-size_t nc_isa(nc_half_product_workspace)(const nc_half_product *product, bool pairs, int threads)
+static void pack_task(void *user, int64_t index, int thread)
+{
+    (void)thread;
+    const struct job *job = user;
+    int64_t c;
+    const nc_half_product item = item_of(job->product, index / job->panels, &c);
+    struct piece piece = {.product = &item,
+                          .matrix = &item.b,
+                          .line = index % job->panels * PANEL,
+                          .all_lines = item.n,
+                          .steps = item.k,
+                          .pairs = job->pairs};
+    piece.lines = nc_least(item.n - piece.line, PANEL);
+    pack(&piece, PANEL, job->packed + index * job->units * PANEL);
+}
+
+size_t nc_isa(nc_half_packed_bytes)(const nc_half_product *product, bool pairs)
+{
+    const struct job job = describe(product, pairs, NULL);
+    return (size_t)(job.batches * job.panels * job.units * PANEL) * sizeof(float);
+}
+
+void nc_isa(nc_half_pack)(const nc_half_product *product, bool pairs, void *packed, nacre_team *team)
+{
+    const struct job job = describe(product, pairs, packed);
+    run_all(&job, job.batches * job.panels, pack_task, team);
+}
+
+size_t nc_isa(nc_half_workspace)(const nc_half_product *product, bool pairs, int threads)
 {
     return (size_t)threads * thread_floats(product, pairs) * sizeof(float);
 }
 
-void nc_isa(nc_half_product)(const nc_half_product *product, bool pairs, void *workspace, nacre_team *team)
+void nc_isa(nc_half_multiply)(const nc_half_product *product, bool pairs, const void *packed, void *workspace,
+                              nacre_team *team)
 {
     if (product->m == 0 || product->n == 0) return;
-    struct job job = {.product = product, .workspace = workspace, .pairs = pairs};
+    struct job job = describe(product, pairs, packed);
+    job.workspace = workspace;
     cut(&job, nacre_team_size(team));
-    const int64_t tasks = job.batches * job.row_tasks * job.column_tasks;
-    if (product->m * product->n * (product->k + 1) * job.batches < SMALL)
-        for (int64_t i = 0; i < tasks; i++) run_task(&job, i, 0);
-    else
-        nacre_parallel(team, tasks, run_task, &job);
+    run_all(&job, job.batches * job.row_tasks * job.column_tasks, run_task, team);
 }

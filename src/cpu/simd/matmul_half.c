@@ -1,9 +1,11 @@
 /* cpu/simd/matmul_half.c - the matrix product of 16-bit numbers as a kernel. */
 #include "cpu/half_product.h"
 #include "cpu/matmul.h"
+#include "cpu/share.h"
 #include "cpu/simd/half.h"
 
 enum { A, B, BIAS, RESIDUAL }; /* operands */
+enum { LEAST_ROWS = 64, ALIGNMENT = 64 };
 
 static bool in_pairs(nacre_dtype dtype)
 {
@@ -55,16 +57,52 @@ static nc_half_product product_of(const int64_t *attributes, const nacre_view *i
     return p;
 }
 
+static nc_half_product read_node(const nacre_node_info *node)
+{
+    return product_of(node->attributes, node->inputs, node->input_count, &node->outputs[0]);
+}
+
+/* Weights are packed once where that is seldom and pays: not for the few rows of a short prompt. */
+static bool packs_beforehand(const nc_half_product *p)
+{
+    return p->m >= LEAST_ROWS && p->batch_rank == 0;
+}
+
+static size_t packed_bytes(const nc_half_product *p)
+{
+    return (size_t)nc_round_up((int64_t)nc_isa(nc_half_packed_bytes)(p, in_pairs(p->dtype)), ALIGNMENT);
+}
+
+static size_t prepared(const nacre_node_info *node)
+{
+    const nc_half_product p = read_node(node);
+    return packs_beforehand(&p) ? packed_bytes(&p) : 0;
+}
+
+static void prepare(const nacre_call *call)
+{
+    const nc_half_product p = product_of(call->attributes, call->inputs, call->input_count, &call->outputs[0]);
+    nc_isa(nc_half_pack)(&p, in_pairs(p.dtype), call->prepared, call->team);
+}
+
 static size_t workspace(const nacre_node_info *node)
 {
-    const nc_half_product p = product_of(node->attributes, node->inputs, node->input_count, &node->outputs[0]);
-    return nc_isa(nc_half_product_workspace)(&p, in_pairs(p.dtype), node->threads);
+    const nc_half_product p = read_node(node);
+    return nc_isa(nc_half_workspace)(&p, in_pairs(p.dtype), node->threads) +
+           (packs_beforehand(&p) ? 0 : packed_bytes(&p));
 }
 
 static void run(const nacre_call *call)
 {
     const nc_half_product p = product_of(call->attributes, call->inputs, call->input_count, &call->outputs[0]);
-    nc_isa(nc_half_product)(&p, in_pairs(p.dtype), call->workspace, call->team);
+    const bool pairs = in_pairs(p.dtype);
+    void *packed = call->prepared, *free = call->workspace;
+    if (!packs_beforehand(&p)) {
+        packed = call->workspace;
+        free = (char *)call->workspace + packed_bytes(&p);
+        nc_isa(nc_half_pack)(&p, pairs, packed, call->team);
+    }
+    nc_isa(nc_half_multiply)(&p, pairs, packed, free, call->team);
 }
 
 const nacre_kernel nc_isa(nc_matmul_half_kernel) = {
@@ -74,4 +112,7 @@ const nacre_kernel nc_isa(nc_matmul_half_kernel) = {
     .can = refuse,
     .workspace = workspace,
     .run = run,
+    .prepared = prepared,
+    .prepare = prepare,
+    .prepared_operand = B,
 };

@@ -7,8 +7,6 @@
 
 #if defined(NC_ISA_avx512)
 
-#define NC_BF16 __attribute__((target("avx512bf16")))
-
 enum { GROUP = 3, GROUPS = (NC_TILE_ROWS + GROUP - 1) / GROUP }; /* as in tile_body.h */
 
 NC_BF16 static inline __attribute__((always_inline)) void run(const nc_tile *tile, int order, int rows, int vectors)

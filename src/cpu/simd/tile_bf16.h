@@ -5,6 +5,8 @@
 #include "cpu/simd/tile.h"
 
 #if defined(NC_ISA_avx512)
+/* Of functions that only a processor with AVX-512 BF16 runs. */
+#define NC_BF16 __attribute__((target("avx512bf16")))
 /* [order of a][rows - 1][vectors - 1]; a, b and their strides count pairs, c is f32; no epilogue. */
 extern nc_tile_function *const nc_tiles_bf16[2][NC_TILE_ROWS][NC_TILE_VECTORS];
 #endif
