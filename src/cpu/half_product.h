@@ -20,7 +20,7 @@ typedef struct nc_half_matrix {
     int64_t batch[NACRE_MAX_RANK];
 } nc_half_matrix;
 
-/* c = relu?( a . b + bias + residual ), once per batch item: a is [m, k], b is [k, n], c is [m, n] with contiguous
+/* c = activation( a . b + bias + residual ), once per batch item: a is [m, k], b is [k, n], c is [m, n] with contiguous
  * columns. a and b have elements of `dtype`, bf16 or f16; c, bias and residual have types of their own. */
 typedef struct nc_half_product {
     int64_t m, n, k;
@@ -30,6 +30,7 @@ typedef struct nc_half_product {
     int64_t c_row;
     const void *bias, *residual; /* [n], laid out like c; NULL: none */
     bool relu;
+    float ceiling; /* with relu: the largest value, 0: none */
     int batch_rank;
     int64_t batch[NACRE_MAX_RANK], c_batch[NACRE_MAX_RANK];
 } nc_half_product;

@@ -222,6 +222,7 @@ NC_ALWAYS_INLINE void finish_with(store_function *put, const nc_half_product *p,
             nc_vec v = nc_load_some(sums + i * sums_row + j, count) + bias;
             if (p->residual) v += nc_load_as(p->residual_dtype, p->residual, c + i * p->c_row + j, count);
             if (p->relu) v = nc_max((nc_vec){0}, v);
+            if (p->ceiling > 0) v = nc_min(nc_splat(p->ceiling), v);
             put(p->c_dtype, p->c, c + i * p->c_row + j, v, count);
         }
     }

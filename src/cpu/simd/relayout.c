@@ -125,10 +125,26 @@ static void gather_strip(void *user, int64_t index, int thread)
     }
 }
 
+/* Where neighbours stay neighbours, two numbers of 16 bits move like a float. */
+static bool join_halves(permutation *p)
+{
+    nc_walk *walk = &p->walk;
+    int64_t *strides = walk->operands[0].strides;
+    const int last = walk->rank - 1;
+    if (last < 0 || strides[last] != 1 || walk->dims[last] % 2) return false;
+    for (int axis = 0; axis < last; axis++)
+        if (strides[axis] % 2) return false;
+    for (int axis = 0; axis < last; axis++) strides[axis] /= 2;
+    walk->dims[last] /= 2;
+    walk->count /= 2;
+    return true;
+}
+
 static void permute(const nacre_view *from, const nacre_view *to, nacre_team *team)
 {
     permutation p = {.source = from->data, .target = to->data, .contiguous = -1, .half = nc_is_half(from->dtype)};
     nc_walk_make(&p.walk, from, 1, to);
+    if (p.half && join_halves(&p)) p.half = false;
     if (!p.half) p.walk.operands[0].dtype = NACRE_F32; /* any type of four bytes moves like a float */
     const int last = p.walk.rank - 1;
     for (int axis = 0; axis < last; axis++)
