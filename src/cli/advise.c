@@ -281,7 +281,8 @@ const nc_command nc_command_advise = {
     .description =
         "Looks at the data (kind, size, classes, balance, missing values, lengths), names families of models and a "
         "range of capacity with reasons, and trains the recipe on folds of the training samples: on 10, 33, 55, 78 "
-        "and 100 percent of them, and with a quarter and four times its capacity. From training and validation error "
+        "and 100 percent of them, and with a quarter and four times its capacity (twice, and on fewer samples, where "
+        "that would take longer than --time). From training and validation error "
         "it tells underfitting, overfitting and faults of data or learning rate apart, tries what could help (weight "
         "decay, dropout, capacity, rate), and proposes what did help.\n\n"
         "The output folder gets report.html, learning.png, capacity.png and advice.json. The test part is not looked "

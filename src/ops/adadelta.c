@@ -5,11 +5,6 @@
 
 enum { RHO, EPS, WEIGHT_DECAY, WORDS };
 
-static nacre_status shape(nacre_shape_call *call)
-{
-    return nc_update_shape(call, 2);
-}
-
 static void update(const int64_t *attributes, const nacre_view *views, nc_update_now now)
 {
     double rho = nacre_unword(attributes[RHO]), eps = nacre_unword(attributes[EPS]);
@@ -22,11 +17,6 @@ static void update(const int64_t *attributes, const nacre_view *views, nc_update
         nc_set(&views[3], i, rho * moved + (1 - rho) * change * change);
         nc_set(&views[0], i, weight - now.learning_rate * change);
     }
-}
-
-static void cost(const nacre_node_info *node, nacre_cost *cost)
-{
-    nc_update_cost(node, 2, cost);
 }
 
 static void reference(const nacre_call *call)
@@ -52,8 +42,8 @@ const nacre_op nc_op_adadelta = {
                    {"eps", NACRE_ATTRIBUTE_FLOAT, 1e-6},
                    {"weight_decay", NACRE_ATTRIBUTE_FLOAT}},
     .flags = NC_UPDATE_FLAGS,
-    .shape = shape,
-    .cost = cost,
+    .shape = nc_adam_shape,
+    .cost = nc_adam_cost,
     .reference = reference,
     .cases = CASES,
 };

@@ -5,11 +5,6 @@
 
 enum { PLAIN = NC_ADAM_WORDS, WORDS };
 
-static nacre_status shape(nacre_shape_call *call)
-{
-    return nc_update_shape(call, 2);
-}
-
 /* The direction of one element from its moments. */
 struct direction {
     double correction1, correction2, eps, decay;
@@ -70,7 +65,7 @@ const nacre_op nc_op_lamb = {
     .outputs = "token",
     .attributes = {NC_ADAM_ATTRIBUTES(1e-6), {"plain", NACRE_ATTRIBUTE_BOOL}},
     .flags = NC_UPDATE_FLAGS,
-    .shape = shape,
+    .shape = nc_adam_shape,
     .cost = cost,
     .reference = reference,
     .cases = CASES,

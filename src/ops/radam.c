@@ -5,11 +5,6 @@
 
 enum { WORDS = NC_ADAM_WORDS };
 
-static nacre_status shape(nacre_shape_call *call)
-{
-    return nc_update_shape(call, 2);
-}
-
 double nc_radam_rectification(double beta2, double step)
 {
     double last = 2 / (1 - beta2) - 1, power = pow(beta2, step), length = last - 2 * step * power / (1 - power);
@@ -35,22 +30,10 @@ static void update(const int64_t *attributes, const nacre_view *views, nc_update
     }
 }
 
-static void cost(const nacre_node_info *node, nacre_cost *cost)
-{
-    nc_update_cost(node, 2, cost);
-}
-
 static void reference(const nacre_call *call)
 {
     nc_update_reference(call, 2, nacre_unword(call->attributes[NC_ADAM_BETA1]), update);
 }
-
-static const char *const CASES[] = {
-    "learning_rate=scalar@0.1..0.1 step=scalar:i64@3..3 tensors=7 tensors=7 tensors=7 tensors=7@0..1",
-    "learning_rate=scalar@0.1..0.1 step=scalar:i64@9..9 scale=scalar@0.5..0.5 tensors=7 tensors=7 tensors=7 "
-    "tensors=7@0..1 tensors=3x40 tensors=3x40 tensors=3x40 tensors=3x40@0..1 weight_decay=0.1 eps=1e-6",
-    "learning_rate=scalar@0.1..0.1 step=scalar:i64@3..3 scale=scalar@0..0 tensors=7 tensors=7 tensors=7 tensors=7@0..1",
-    NULL};
 
 const nacre_op nc_op_radam = {
     .name = "radam",
@@ -62,10 +45,10 @@ const nacre_op nc_op_radam = {
     .outputs = "token",
     .attributes = {NC_ADAM_ATTRIBUTES(1e-8)},
     .flags = NC_UPDATE_FLAGS,
-    .shape = shape,
-    .cost = cost,
+    .shape = nc_adam_shape,
+    .cost = nc_adam_cost,
     .reference = reference,
-    .cases = CASES,
+    .cases = nc_adam_cases,
 };
 
 nacre_tensor *nacre_radam_update(const nacre_update_operands *operands, const nacre_update_options *options)

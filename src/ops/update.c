@@ -66,6 +66,23 @@ void nc_adam_words(const nacre_update_options *options, double usual_eps, int64_
     words[NC_ADAM_WEIGHT_DECAY] = nacre_word(options->weight_decay);
 }
 
+nacre_status nc_adam_shape(nacre_shape_call *call)
+{
+    return nc_update_shape(call, 2);
+}
+
+void nc_adam_cost(const nacre_node_info *node, nacre_cost *cost)
+{
+    nc_update_cost(node, 2, cost);
+}
+
+const char *const nc_adam_cases[] = {
+    "learning_rate=scalar@0.1..0.1 step=scalar:i64@3..3 tensors=7 tensors=7 tensors=7 tensors=7@0..1",
+    "learning_rate=scalar@0.1..0.1 step=scalar:i64@900..900 scale=scalar@0.5..0.5 tensors=7 tensors=7 tensors=7 "
+    "tensors=7@0..1 tensors=3x40 tensors=3x40 tensors=3x40 tensors=3x40@0..1 weight_decay=0.1 eps=1e-6",
+    "learning_rate=scalar@0.1..0.1 step=scalar:i64@3..3 scale=scalar@0..0 tensors=7 tensors=7 tensors=7 tensors=7@0..1",
+    NULL};
+
 double nc_update_norm(const nacre_view *view)
 {
     double sum = 0;

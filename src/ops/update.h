@@ -23,6 +23,11 @@ enum { NC_ADAM_BETA1, NC_ADAM_BETA2, NC_ADAM_EPS, NC_ADAM_WEIGHT_DECAY, NC_ADAM_
 /* Their values in words[NC_ADAM_WORDS]. */
 void nc_adam_words(const nacre_update_options *options, double usual_eps, int64_t *words);
 
+/* Shape, cost and cases of those with two moments and nothing else to choose. */
+nacre_status nc_adam_shape(nacre_shape_call *call);
+void nc_adam_cost(const nacre_node_info *node, nacre_cost *cost);
+extern const char *const nc_adam_cases[];
+
 /* The scalars of a call. `momentum` is the operand beta where it is given, else the attribute. */
 typedef struct nc_update_now {
     double learning_rate, step, scale, momentum;

@@ -1,47 +1,17 @@
 /* Datasets: glyphs, arrays, views, splits, and what is refused. */
-#include "support.h"
+#include "numbers.h"
 
 static nacre_context *ctx;
 
 /* Of the first 600 glyphs of seed 7. */
 #define GLYPH_HASH 0xd29049e25fb8c7f7u
 
-/* A dataset of your own: sample i is the number i, label i % classes. */
-static nacre_status get_number(void *user, int64_t index, nacre_sample *sample)
-{
-    (void)user;
-    float *value = nacre_sample_reserve(sample, 0, NACRE_F32, NACRE_SHAPE(1));
-    int64_t *label = nacre_sample_reserve(sample, 1, NACRE_I64, NACRE_SCALAR);
-    if (!value || !label) return NACRE_ERROR_MEMORY;
-    *value = (float)index;
-    *label = index % 3;
-    return NACRE_OK;
-}
-
+/* With label i % 3. */
 static nacre_dataset *make_numbers(nacre_context *context, int64_t count)
 {
     int64_t labels[1000];
     for (int64_t i = 0; i < count; i++) labels[i] = i % 3;
-    nacre_dataset_source source = {.name = "numbers",
-                                   .count = count,
-                                   .fields = {{"features", NACRE_ROLE_FEATURES, NACRE_F32, NACRE_SHAPE(1)},
-                                              {"label", NACRE_ROLE_LABEL, NACRE_I64, NACRE_SCALAR}},
-                                   .field_count = 2,
-                                   .class_names = (const char *const[]){"a", "b", "c"},
-                                   .class_count = 3,
-                                   .labels = labels,
-                                   .get = get_number};
-    return nacre_dataset_create(context, &source);
-}
-
-static int64_t number_at(const nacre_dataset *dataset, int64_t index)
-{
-    nacre_sample sample = {.context = ctx};
-    int64_t number = -1;
-    if (nacre_dataset_get(dataset, index, &sample) == NACRE_OK)
-        number = (int64_t) * (const float *)sample.values[0].data;
-    nacre_sample_release(&sample);
-    return number;
+    return nc_make_numbers(context, count, labels, NULL);
 }
 
 /* ---- glyphs ---- */
@@ -133,8 +103,8 @@ static void views_compose(void)
     nacre_dataset_destroy(all); /* the views keep it */
     nacre_dataset_destroy(odd);
     NC_CHECK_INT(nacre_dataset_count(two), 2);
-    NC_CHECK_INT(number_at(two, 0), 7);
-    NC_CHECK_INT(number_at(two, 1), 3);
+    NC_CHECK_INT(nc_number_at(two, 0), 7);
+    NC_CHECK_INT(nc_number_at(two, 1), 3);
     NC_CHECK_INT(nacre_dataset_label(two, 0), 1);
     NC_CHECK_INT(nacre_dataset_label(two, 2), -1);
     NC_CHECK_TEXT(nacre_dataset_class_name(two, 2), "c");
@@ -145,7 +115,7 @@ static void views_compose(void)
     NC_CHECK_OK(ctx);
     NC_CHECK(nacre_dataset_select(two, (int64_t[]){2}, 1) == NULL);
     NC_CHECK_FAILED(ctx, NACRE_ERROR_ARGUMENT, "sample 2");
-    NC_CHECK_INT(number_at(two, 2), -1);
+    NC_CHECK_INT(nc_number_at(two, 2), -1);
     NC_CHECK_FAILED(ctx, NACRE_ERROR_ARGUMENT, "there are 2");
     nacre_dataset_destroy(two);
 }
@@ -163,8 +133,8 @@ static void parts_are_disjoint(void)
         NC_CHECK_INT(nacre_dataset_count(view), COUNTS[part]);
         int64_t classes[3] = {0};
         for (int64_t i = 0; i < nacre_dataset_count(view); i++) {
-            NC_CHECK_INT(number_at(again, i), number_at(view, i));
-            seen[number_at(view, i)]++;
+            NC_CHECK_INT(nc_number_at(again, i), nc_number_at(view, i));
+            seen[nc_number_at(view, i)]++;
             classes[nacre_dataset_label(view, i)]++;
         }
         for (int c = 0; c < 3; c++) NC_CHECK_INT(classes[c], COUNTS[part] / 3);
@@ -176,7 +146,7 @@ static void parts_are_disjoint(void)
     options.seed = 6;
     nacre_dataset *second = nacre_dataset_split(all, NACRE_TEST, &options);
     int same = 0;
-    for (int64_t i = 0; i < 30; i++) same += number_at(first, i) == number_at(second, i);
+    for (int64_t i = 0; i < 30; i++) same += nc_number_at(first, i) == nc_number_at(second, i);
     NC_CHECK(same < 15);
     nacre_dataset_destroy(first);
     nacre_dataset_destroy(second);
@@ -190,7 +160,7 @@ static void splits_in_order(void)
     static const int64_t STARTS[] = {0, 60, 80};
     for (int part = NACRE_TRAIN; part <= NACRE_TEST; part++) {
         nacre_dataset *view = nacre_dataset_split(all, (nacre_part)part, &options);
-        NC_CHECK_INT(number_at(view, 0), STARTS[part]);
+        NC_CHECK_INT(nc_number_at(view, 0), STARTS[part]);
         NC_CHECK_INT(nacre_dataset_count(view), part == NACRE_TRAIN ? 60 : 20);
         nacre_dataset_destroy(view);
     }
@@ -217,8 +187,8 @@ static void subsets(void)
     NC_CHECK_INT(nacre_dataset_count(whole), 100);
     int64_t classes[3] = {0}, last = -1;
     for (int64_t i = 0; i < 31; i++) {
-        NC_CHECK(number_at(some, i) > last);
-        last = number_at(some, i);
+        NC_CHECK(nc_number_at(some, i) > last);
+        last = nc_number_at(some, i);
         classes[nacre_dataset_label(some, i)]++;
     }
     for (int c = 0; c < 3; c++) NC_CHECK(classes[c] >= 10 && classes[c] <= 11);

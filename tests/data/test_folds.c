@@ -1,48 +1,11 @@
 /* Folds: each sample held out once, classes and groups spread, the order of series kept; splits that keep groups
  * together; and what is refused.
  */
-#include "support.h"
+#include "numbers.h"
 
 static nacre_context *ctx;
 
 enum { MOST = 1000 };
-
-static nacre_status get_number(void *user, int64_t index, nacre_sample *sample)
-{
-    (void)user;
-    float *value = nacre_sample_reserve(sample, 0, NACRE_F32, NACRE_SHAPE(1));
-    int64_t *label = nacre_sample_reserve(sample, 1, NACRE_I64, NACRE_SCALAR);
-    if (!value || !label) return NACRE_ERROR_MEMORY;
-    *value = (float)index;
-    *label = 0;
-    return NACRE_OK;
-}
-
-/* Sample i is the number i; `labels` and `groups` may be NULL. */
-static nacre_dataset *make_numbers(nacre_context *context, int64_t count, const int64_t *labels, const int64_t *groups)
-{
-    nacre_dataset_source source = {.name = "numbers",
-                                   .count = count,
-                                   .fields = {{"features", NACRE_ROLE_FEATURES, NACRE_F32, NACRE_SHAPE(1)},
-                                              {"label", NACRE_ROLE_LABEL, NACRE_I64, NACRE_SCALAR}},
-                                   .field_count = 2,
-                                   .class_names = (const char *const[]){"a", "b", "c"},
-                                   .class_count = labels ? 3 : 0,
-                                   .labels = labels,
-                                   .groups = groups,
-                                   .get = get_number};
-    return nacre_dataset_create(context, &source);
-}
-
-static int64_t number_at(const nacre_dataset *dataset, int64_t index)
-{
-    nacre_sample sample = {.context = ctx};
-    int64_t number = -1;
-    if (nacre_dataset_get(dataset, index, &sample) == NACRE_OK)
-        number = (int64_t) * (const float *)sample.values[0].data;
-    nacre_sample_release(&sample);
-    return number;
-}
 
 /* Which fold holds out each sample; every sample is in one, and in the training part of all others. */
 static void find_folds(nacre_dataset *all, const nacre_fold_options *options, int *folds)
@@ -54,11 +17,11 @@ static void find_folds(nacre_dataset *all, const nacre_fold_options *options, in
         nacre_dataset *train = nacre_dataset_fold(all, f, NACRE_TRAIN, options);
         NC_CHECK_INT(nacre_dataset_count(held) + nacre_dataset_count(train), count);
         for (int64_t i = 0; i < nacre_dataset_count(held); i++) {
-            int64_t number = number_at(held, i);
+            int64_t number = nc_number_at(held, i);
             NC_CHECK_INT(folds[number], -1);
             folds[number] = f;
         }
-        for (int64_t i = 0; i < nacre_dataset_count(train); i++) NC_CHECK(folds[number_at(train, i)] != f);
+        for (int64_t i = 0; i < nacre_dataset_count(train); i++) NC_CHECK(folds[nc_number_at(train, i)] != f);
         nacre_dataset_destroy(held);
         nacre_dataset_destroy(train);
     }
@@ -68,7 +31,7 @@ static void find_folds(nacre_dataset *all, const nacre_fold_options *options, in
 static void each_sample_is_held_out_once(void)
 {
     int folds[MOST], again[MOST], other[MOST], sizes[4] = {0};
-    nacre_dataset *all = make_numbers(ctx, 90, NULL, NULL);
+    nacre_dataset *all = nc_make_numbers(ctx, 90, NULL, NULL);
     find_folds(all, &(nacre_fold_options){.count = 4, .seed = 3}, folds);
     find_folds(all, &(nacre_fold_options){.count = 4, .seed = 3}, again);
     find_folds(all, &(nacre_fold_options){.count = 4, .seed = 4}, other);
@@ -86,7 +49,7 @@ static void classes_are_spread(void)
     int64_t labels[103];
     int folds[MOST], sizes[5] = {0}, counts[5][3] = {{0}};
     for (int i = 0; i < 103; i++) labels[i] = i < 7 ? 0 : i < 40 ? 1 : 2;
-    nacre_dataset *all = make_numbers(ctx, 103, labels, NULL);
+    nacre_dataset *all = nc_make_numbers(ctx, 103, labels, NULL);
     find_folds(all, &(nacre_fold_options){.count = 5, .stratified = true, .seed = 1}, folds);
     for (int i = 0; i < 103; i++) counts[folds[i]][labels[i]]++, sizes[folds[i]]++;
     for (int f = 0; f < 5; f++) {
@@ -114,7 +77,7 @@ static int64_t make_groups(int64_t *groups, int64_t *labels)
 static void groups_stay_together(void)
 {
     int64_t groups[MOST], labels[MOST], count = make_groups(groups, labels);
-    nacre_dataset *all = make_numbers(ctx, count, labels, groups);
+    nacre_dataset *all = nc_make_numbers(ctx, count, labels, groups);
     for (int stratified = 0; stratified < 2; stratified++) {
         int folds[MOST], counts[4][3] = {{0}}, sizes[4] = {0}, totals[3] = {0};
         find_folds(all, &(nacre_fold_options){.count = 4, .stratified = stratified, .seed = 2}, folds);
@@ -133,7 +96,7 @@ static void splits_keep_groups_together(void)
 {
     static const nacre_part PARTS[] = {NACRE_TRAIN, NACRE_VALIDATION, NACRE_TEST};
     int64_t groups[MOST], labels[MOST], count = make_groups(groups, labels), seen[1001] = {0}, total = 0;
-    nacre_dataset *all = make_numbers(ctx, count, labels, groups);
+    nacre_dataset *all = nc_make_numbers(ctx, count, labels, groups);
     for (int p = 0; p < 3; p++) {
         nacre_dataset *part =
             nacre_dataset_split(all, PARTS[p], &(nacre_split_options){.validation = 0.25, .test = 0.2, .seed = 5});
@@ -155,15 +118,15 @@ static void splits_keep_groups_together(void)
 /* Each fold of a series trains on what lies before it. */
 static void series_keep_their_order(void)
 {
-    nacre_dataset *all = make_numbers(ctx, 50, NULL, NULL);
+    nacre_dataset *all = nc_make_numbers(ctx, 50, NULL, NULL);
     int64_t end = 10;
     for (int f = 0; f < 4; f++) {
         nacre_fold_options options = {.count = 4, .ordered = true};
         nacre_dataset *train = nacre_dataset_fold(all, f, NACRE_TRAIN, &options);
         nacre_dataset *held = nacre_dataset_fold(all, f, NACRE_TEST, &options);
         NC_CHECK_INT(nacre_dataset_count(train), end);
-        NC_CHECK_INT(number_at(train, end - 1), end - 1);
-        NC_CHECK_INT(number_at(held, 0), end);
+        NC_CHECK_INT(nc_number_at(train, end - 1), end - 1);
+        NC_CHECK_INT(nc_number_at(held, 0), end);
         end += nacre_dataset_count(held);
         nacre_dataset_destroy(train);
         nacre_dataset_destroy(held);
@@ -198,8 +161,8 @@ static void open_text(const char *text, const char *group)
 static void what_is_refused(void)
 {
     static const int64_t LABELS[] = {0, 0, 1, 1, 1, 2, 2, 2}, GROUPS[] = {0, 0, 0, 0, 1, 1, 1, 1}, BAD[] = {0, -1};
-    nacre_dataset *plain = make_numbers(ctx, 8, NULL, NULL), *classes = make_numbers(ctx, 8, LABELS, NULL);
-    nacre_dataset *groups = make_numbers(ctx, 8, NULL, GROUPS);
+    nacre_dataset *plain = nc_make_numbers(ctx, 8, NULL, NULL), *classes = nc_make_numbers(ctx, 8, LABELS, NULL);
+    nacre_dataset *groups = nc_make_numbers(ctx, 8, NULL, GROUPS);
 #define REFUSED(dataset, message, ...)                                                                                 \
     do {                                                                                                               \
         NC_CHECK(!nacre_dataset_fold(dataset, 0, NACRE_TRAIN, &(nacre_fold_options){__VA_ARGS__}));                    \
@@ -215,7 +178,7 @@ static void what_is_refused(void)
 #undef REFUSED
     NC_CHECK(!nacre_dataset_fold(plain, 4, NACRE_TRAIN, &(nacre_fold_options){.count = 4}));
     NC_CHECK_FAILED(ctx, NACRE_ERROR_ARGUMENT, "fold 4, train part");
-    NC_CHECK(!make_numbers(ctx, 2, NULL, BAD));
+    NC_CHECK(!nc_make_numbers(ctx, 2, NULL, BAD));
     NC_CHECK_FAILED(ctx, NACRE_ERROR_ARGUMENT, "sample 1 has group -1");
     open_text("who,x,class\nana,1,a\n,2,b\n", "who");
     NC_CHECK_FAILED(ctx, NACRE_ERROR_FORMAT, "column 'who' is missing, and it says which rows belong together");
@@ -233,7 +196,7 @@ static void what_is_refused(void)
 static bool fold_once(nacre_context *context, void *user)
 {
     const int64_t *groups = user, *labels = groups + MOST;
-    nacre_dataset *all = make_numbers(context, 60, labels, groups);
+    nacre_dataset *all = nc_make_numbers(context, 60, labels, groups);
     nacre_dataset *train =
         all ? nacre_dataset_fold(all, 1, NACRE_TRAIN, &(nacre_fold_options){.count = 3, .stratified = true}) : NULL;
     nacre_dataset *part =
