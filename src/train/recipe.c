@@ -351,11 +351,10 @@ static nacre_status store_texts(const giver *by, const nc_recipe_key *key, const
 }
 
 /* One transform, which has to be one. */
-static nacre_status check_step(const giver *by, const nc_recipe_key *key, const nc_yaml *item)
+static nacre_status check_step(const giver *by, const nc_recipe_key *key, const nc_yaml *item, const char *text)
 {
     nacre_context *context = context_of(by->recipe);
-    if (item->kind != NC_YAML_SCALAR || !*item->text || strpbrk(item->text, ";#\n")) return fail_value(by, key, item);
-    nacre_transforms *parsed = nacre_transforms_parse(context, item->text);
+    nacre_transforms *parsed = nacre_transforms_parse(context, text);
     if (parsed) {
         nacre_transforms_destroy(parsed);
         return NACRE_OK;
@@ -367,17 +366,39 @@ static nacre_status check_step(const giver *by, const nc_recipe_key *key, const 
     return nc_yaml_fail(context, &by->origin, item->line, status, "'%s': %s", key->path, message);
 }
 
+static bool is_open(const char *text)
+{
+    int depth = 0;
+    for (; *text; text++) depth += (*text == '(') - (*text == ')');
+    return depth > 0;
+}
+
+/* In a list within brackets a comma parts items: [crop(2, 3), flip] arrives as "crop(2", "3)", "flip". */
+static nacre_status join_steps(const giver *by, const nc_recipe_key *key, const nc_yaml *node, nacre_buffer *step,
+                               nacre_buffer *joined)
+{
+    for (const nc_yaml *item = node->items; item; item = item->next) {
+        if (item->kind != NC_YAML_SCALAR || !*item->text || strpbrk(item->text, ";#\n"))
+            return fail_value(by, key, item);
+        nacre_buffer_print(step, "%s%s", step->size ? ", " : "", item->text);
+        if (step->failed) return NACRE_ERROR_MEMORY;
+        if (is_open(step->data) && item->next) continue;
+        nacre_status status = check_step(by, key, item, step->data);
+        if (status) return status;
+        nacre_buffer_print(joined, "%s%s", joined->size ? "; " : "", step->data);
+        nacre_buffer_clear(step);
+    }
+    return NACRE_OK;
+}
+
 static nacre_status store_steps(const giver *by, const nc_recipe_key *key, const nc_yaml *node, const char **field)
 {
     nacre_pool *pool = &by->recipe->state->pool;
     if (node->kind != NC_YAML_LIST) return fail_value(by, key, node);
-    nacre_buffer joined = nacre_buffer_create(pool->context);
-    nacre_status status = NACRE_OK;
-    for (const nc_yaml *item = node->items; item && status == NACRE_OK; item = item->next) {
-        status = check_step(by, key, item);
-        if (status == NACRE_OK) nacre_buffer_print(&joined, "%s%s", joined.size ? "; " : "", item->text);
-    }
+    nacre_buffer joined = nacre_buffer_create(pool->context), step = nacre_buffer_create(pool->context);
+    nacre_status status = join_steps(by, key, node, &step, &joined);
     const char *kept = joined.failed ? NULL : nacre_pool_copy(pool, joined.data ? joined.data : "", joined.size);
+    nacre_buffer_destroy(&step);
     nacre_buffer_destroy(&joined);
     if (status == NACRE_OK && !kept) status = NACRE_ERROR_MEMORY;
     if (status == NACRE_OK) *field = kept;

@@ -348,6 +348,18 @@ static void bad_recipes_are_refused(void)
     }
 }
 
+static void steps_within_brackets(void)
+{
+    nacre_recipe *r =
+        parse("data: {source: x, transforms: [random_crop(28, padding=2), horizontal_flip, 'resize(8, 8)']}\n"
+              "model: {zoo: x}\n",
+              NULL);
+    NC_CHECK_OK(ctx);
+    NC_REQUIRE(r);
+    NC_CHECK_TEXT(r->data.transforms, "random_crop(28, padding=2); horizontal_flip; resize(8, 8)");
+    nacre_recipe_destroy(r);
+}
+
 static void transforms_and_metrics_are_checked(void)
 {
     NC_CHECK(!parse("data:\n  transforms:\n    - horizontal_flip\n    - random_corp(3)\n", NULL));
@@ -496,6 +508,7 @@ int main(void)
     NC_RUN(overrides_come_last);
     NC_RUN(overrides_say_what_is_wrong);
     NC_RUN(bad_recipes_are_refused);
+    NC_RUN(steps_within_brackets);
     NC_RUN(transforms_and_metrics_are_checked);
     NC_RUN(bombs_are_refused);
     NC_RUN(users_fail_in_the_same_manner);
