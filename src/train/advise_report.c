@@ -23,6 +23,13 @@ static const char *keep(contents *all, const char *text)
 
 /* ---- pictures ---- */
 
+/* To where an axis that begins at 0 can end. */
+static double round_up(double share)
+{
+    const double step = share > 0.5 ? 0.2 : share > 0.2 ? 0.1 : share > 0.1 ? 0.05 : 0.02;
+    return step * ceil(share / step);
+}
+
 /* Training and validation error of pilots against what `place` says of them. */
 static bool add_figure(contents *all, const nacre_pilot *pilots, int count, double (*place)(const nacre_pilot *pilot),
                        nacre_figure figure)
@@ -32,13 +39,14 @@ static bool add_figure(contents *all, const nacre_pilot *pilots, int count, doub
     nacre_series *series = nacre_pool_allocate(pool, 2 * sizeof *series);
     if (!numbers || !series) return false;
     double *x = numbers, *train = x + count, *train_error = train + count;
-    double *validation = train_error + count, *validation_error = validation + count;
+    double *validation = train_error + count, *validation_error = validation + count, highest = 0;
     for (int i = 0; i < count; i++) {
         x[i] = place(&pilots[i]);
         train[i] = pilots[i].train_error.mean;
         train_error[i] = pilots[i].train_error.deviation;
         validation[i] = pilots[i].validation_error.mean;
         validation_error[i] = pilots[i].validation_error.deviation;
+        highest = fmax(highest, fmax(train[i] + train_error[i], validation[i] + validation_error[i]));
     }
     series[0] = (nacre_series){.name = "training", .x = x, .y = train, .error = train_error, .count = count};
     series[1] =
@@ -46,7 +54,8 @@ static bool add_figure(contents *all, const nacre_pilot *pilots, int count, doub
     figure.series = series;
     figure.series_count = 2;
     figure.y = (nacre_axis){.label = all->advice->survey.regression ? "share of variance left" : "error",
-                            .percent = !all->advice->survey.regression};
+                            .percent = !all->advice->survey.regression,
+                            .high = round_up(highest)}; /* from 0: what a bar promises below it cannot be */
     all->figures[all->figure_count++] = figure;
     return true;
 }
