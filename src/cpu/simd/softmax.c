@@ -27,25 +27,63 @@ NC_ALWAYS_INLINE void put(float *p, nc_vec v, int64_t lanes)
         nc_store_some(p, v, lanes);
 }
 
+/* The largest number; a NaN among finite ones may be passed over, for it shows in what is computed next. */
+static float largest_of(const float *x, int64_t count)
+{
+    enum { CHAINS = 4 }; /* a comparison waits for the one before it */
+    const float infinity = __builtin_inff();
+    nc_vec largest[CHAINS];
+    for (int v = 0; v < CHAINS; v++) largest[v] = nc_splat(-infinity);
+    int64_t i = 0;
+    for (; i + CHAINS * NC_LANES <= count; i += CHAINS * NC_LANES) {
+        NC_UNROLL
+        for (int v = 0; v < CHAINS; v++) largest[v] = nc_max(largest[v], nc_load(x + i + v * NC_LANES));
+    }
+    for (; i < count; i += NC_LANES) largest[0] = nc_max(largest[0], get(x + i, count - i, -infinity));
+    const float top = nc_fold_max(nc_max(nc_max(largest[0], largest[1]), nc_max(largest[2], largest[3])));
+    if (top < infinity && top > -infinity) return top;
+    for (i = 0; i < count; i++)
+        if (x[i] != x[i]) return x[i];
+    return top;
+}
+
+/* sum(exp(x - top)); with y, the terms are stored there. */
+NC_ALWAYS_INLINE float sum_of_exponentials(const float *x, float top, int64_t count, float *y)
+{
+    nc_vec sum = {0};
+    int64_t i = 0;
+    for (; i + NC_LANES <= count; i += NC_LANES) {
+        const nc_vec term = nc_exp(nc_load(x + i) - top);
+        if (y) nc_store(y + i, term);
+        sum += term;
+    }
+    if (i < count) {
+        const nc_vec term = nc_exp(get(x + i, count - i, -__builtin_inff()) - top);
+        if (y) nc_store_some(y + i, term, count - i);
+        sum += term;
+    }
+    return nc_sum(sum);
+}
+
+static bool is_finite(float x)
+{
+    return x - x == 0;
+}
+
 /* log(sum(exp(x))) */
 static float log_sum_exp(const float *x, int64_t count)
 {
-    const float infinity = __builtin_inff();
-    nc_vec largest = nc_splat(-infinity), sum = {0};
-    for (int64_t i = 0; i < count; i += NC_LANES) {
-        const nc_vec v = get(x + i, count - i, -infinity);
-        largest = nc_select(nc_unequal(largest, largest), largest, nc_max(largest, v)); /* a NaN stays */
-    }
-    const float top = nc_fold_max(largest);
-    if (top == infinity || top == -infinity || top != top) return top;
-    for (int64_t i = 0; i < count; i += NC_LANES) sum += nc_exp(get(x + i, count - i, -infinity) - top);
-    return top + nc_log(nc_splat(nc_sum(sum)))[0];
+    const float top = largest_of(x, count);
+    if (!is_finite(top)) return top;
+    return top + nc_log(nc_splat(sum_of_exponentials(x, top, count, NULL)))[0];
 }
 
 static void softmax_line(const float *x, float *y, int64_t count)
 {
-    const float log_sum = log_sum_exp(x, count);
-    for (int64_t i = 0; i < count; i += NC_LANES) put(y + i, nc_exp(get(x + i, count - i, 0) - log_sum), count - i);
+    const float top = largest_of(x, count), sum = sum_of_exponentials(x, top, count, y);
+    if (!is_finite(top)) return;
+    const float scale = 1 / sum;
+    for (int64_t i = 0; i < count; i += NC_LANES) put(y + i, get(y + i, count - i, 0) * scale, count - i);
 }
 
 static void log_softmax_line(const float *x, float *y, int64_t count)
