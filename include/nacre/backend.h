@@ -158,10 +158,11 @@ NACRE_API void nacre_parallel(nacre_team *team, int64_t count, void (*body)(void
                               void *user);
 NACRE_API int nacre_team_size(const nacre_team *team);
 
-/* What the processor can do at most, for kernels to be measured against: time these calls. The first does f32
- * multiply-adds in registers on all compute threads, some milliseconds long, and returns how many operations that were
- * (two a multiply-add); the second a[i] = b[i] + 0.5 c[i], and returns the bytes read and written. */
-NACRE_API double nacre_exercise_arithmetic(nacre_context *context);
+/* What the processor can do at most, for kernels to be measured against: time these calls. The first does multiply-adds
+ * in registers on all compute threads, some milliseconds long, and returns how many operations that were (two a
+ * multiply-add): of f32 numbers, or for NACRE_BF16 of pairs of bf16 with f32 sums where the processor has that; the
+ * second a[i] = b[i] + 0.5 c[i], and returns the bytes read and written. */
+NACRE_API double nacre_exercise_arithmetic(nacre_context *context, nacre_dtype dtype);
 NACRE_API double nacre_exercise_memory(nacre_context *context, float *a, const float *b, const float *c, int64_t count);
 
 /* Memory orders a kernel can work in. */

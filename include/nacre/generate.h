@@ -13,6 +13,10 @@
  *     }
  *
  *     int64_t made = nacre_generate(model, next_token, NULL, prompt, prompt_length, tokens, count, NULL);
+ *
+ * A token costs reading all weights once, so with weights of 16 bits it takes half the time and memory:
+ * scope.dtype = NACRE_BF16 before the first layer and nacre_graph_set_precision(scope.graph, NACRE_BF16) (see "16-bit
+ * weights" in nn.h).
  */
 #ifndef NACRE_GENERATE_H
 #define NACRE_GENERATE_H

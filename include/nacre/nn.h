@@ -31,11 +31,16 @@ extern "C" {
 typedef struct nacre_scope {
     nacre_graph *graph;
     nacre_model *model;
-    nacre_dtype dtype; /* of new parameters; f32 */
+    nacre_dtype dtype; /* of new parameters; f32. See "16-bit weights" */
     bool training;     /* dropout draws, batch statistics are used and recorded */
     char path[NACRE_PATH_SIZE];
 } nacre_scope;
 
+/* 16-bit weights: with `dtype` NACRE_BF16 or NACRE_F16 new parameters of two or more axes are stored in 16 bits, the
+ * others and all buffers in f32. Loading a file into such a model converts weight by weight, so f32 weights never stand
+ * beside them. They enter the graph as f32; where the graph's precision is the same type (nacre_graph_set_precision),
+ * products and look-ups read the 16 bits as they lie, and what follows from them stays in 16 bits. For inference and
+ * generation: optimizers update f32 parameters. */
 NACRE_API nacre_scope nacre_root(nacre_graph *graph, nacre_model *model, bool training);
 /* "layer1" + "0.conv1" -> "layer1.0.conv1"; an empty name changes nothing. */
 NACRE_API nacre_scope nacre_in(nacre_scope scope, const char *name);

@@ -38,6 +38,7 @@ typedef struct nacre_profile_row {
     int64_t calls;
     double seconds, least;    /* in all; of the fastest call */
     double operations, bytes; /* in all */
+    double half_operations;   /* those of `operations` whose factors are bf16 */
 } nacre_profile_row;
 
 /* Row `index`, the longest time first; false past the end. */
@@ -48,8 +49,9 @@ NACRE_API double nacre_profile_seconds(const nacre_profile *profile); /* of all 
 /* What the machine can do at most, in operations and bytes a second; 0: not known. */
 typedef struct nacre_ceiling {
     double operations, bytes;
+    double half_operations; /* of bf16 factors; 0: as many as of f32 */
 } nacre_ceiling;
-/* Measures both with the context's threads: some hundredths of a second, and 192 MiB of memory meanwhile. */
+/* Measures them with the context's threads: some hundredths of a second, and 192 MiB of memory meanwhile. */
 NACRE_API nacre_status nacre_ceiling_measure(nacre_context *context, nacre_ceiling *ceiling);
 /* The least time for so much work over the time it took: 1 at the ceiling. */
 NACRE_API double nacre_profile_share(const nacre_profile_row *row, const nacre_ceiling *ceiling);

@@ -37,6 +37,7 @@ static nacre_tensor *next_token(nacre_scope scope, nacre_tensor *tokens, nacre_t
     nacre_tensor *inputs[] = {tokens, position};
     const nacre_text_options options = {.parameters = settings, .inputs = inputs, .input_count = 2};
     nacre_graph_set_precision(scope.graph, g->bench->dtype);
+    scope.dtype = g->bench->dtype;
     return nacre_text_build(g->text, scope, &options);
 }
 

@@ -11,7 +11,7 @@
 
 static bool create_peak(nc_bench *bench)
 {
-    bench->operations = nacre_exercise_arithmetic(bench->context);
+    bench->operations = nacre_exercise_arithmetic(bench->context, bench->dtype);
     bench->items = bench->operations * 1e-9;
     return true;
 }
@@ -19,7 +19,7 @@ static bool create_peak(nc_bench *bench)
 static double step_peak(nc_bench *bench)
 {
     const double start = nacre_seconds();
-    nacre_exercise_arithmetic(bench->context);
+    nacre_exercise_arithmetic(bench->context, bench->dtype);
     return nacre_seconds() - start;
 }
 
@@ -137,12 +137,13 @@ const nc_workload nc_bench_machine[] = {
     },
     {
         .name = "peak",
-        .metric = "f32 multiply-adds in registers",
+        .metric = "multiply-adds in registers",
         .unit = "GFLOP/s",
         .summary = "multiply-adds that never leave the registers: the ceiling of arithmetic",
         .create = create_peak,
         .step = step_peak,
         .destroy = keep,
+        .half = true,
     },
     {
         .name = "triad",

@@ -54,8 +54,11 @@ nacre_status nacre_ceiling_measure(nacre_context *context, nacre_ceiling *ceilin
     for (int64_t i = 0; i < (int64_t)3 * LENGTH; i++) arrays[i] = 1;
     for (int i = 0; i < REPEATS; i++) {
         double start = nacre_seconds();
-        const double operations = nacre_exercise_arithmetic(context);
+        double operations = nacre_exercise_arithmetic(context, NACRE_F32);
         ceiling->operations = fmax(ceiling->operations, operations / (nacre_seconds() - start));
+        start = nacre_seconds();
+        operations = nacre_exercise_arithmetic(context, NACRE_BF16);
+        ceiling->half_operations = fmax(ceiling->half_operations, operations / (nacre_seconds() - start));
         start = nacre_seconds();
         nacre_exercise_memory(context, arrays, arrays + LENGTH, arrays + 2 * (size_t)LENGTH, LENGTH);
         ceiling->bytes = fmax(ceiling->bytes, 3.0 * sizeof(float) * LENGTH / (nacre_seconds() - start));

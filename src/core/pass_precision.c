@@ -13,6 +13,9 @@
  * lists; what forward and backward share is cast once; and a product whose readers are all f32 (the gradient of a
  * weight on its way to the optimizer, the logits on their way to the loss) leaves its f32 sums unrounded.
  *
+ * Parameters that are stored in 16 bits and widened by the builder are taken for narrow: products read them as they
+ * lie.
+ *
  * Where no fast kernel takes a node in 16 bits but one takes it in f32, it runs in f32 between casts: slower than it
  * could be, never as slow as the reference.
  */
@@ -271,6 +274,17 @@ static int list_forms(const struct precision *p, const nc_node *node, const stru
     return count;
 }
 
+/* What was narrow before it was widened is as good as what it became. */
+static void note_widened(const struct precision *p, const nc_node *node)
+{
+    if (strcmp(node->op->name, "cast") != 0 || node->outputs[0].dtype != NACRE_F32 ||
+        node->inputs[0]->dtype != p->narrow)
+        return;
+    struct forms *forms = forms_of(p, &node->outputs[0]);
+    forms->narrow = forms_of(p, node->inputs[0])->wide;
+    forms->is_narrow = true;
+}
+
 /* The first form that a fast kernel takes, else f32 between casts; where that would run on the reference too, the
  * reference may as well compute in 16 bits. */
 static bool place(struct precision *p, const nc_node *node)
@@ -338,6 +352,7 @@ nacre_graph *nc_pass_precision(nacre_graph *graph)
         if (p.forms) find_narrow_readers(&p);
         for (int i = 0; p.forms && i < graph->node_count && nacre_check(context) == NACRE_OK; i++) {
             if (!place(&p, graph->nodes[i])) break;
+            note_widened(&p, graph->nodes[i]);
             forget_copies(&p, graph->nodes[i]);
         }
         if (p.forms && nacre_check(context) == NACRE_OK) map_wanted(&p);

@@ -14,6 +14,7 @@ enum { EVENT_LIMIT = 1000000 };
 typedef struct site {
     const char *op, *variant, *path, *shapes;
     nacre_cost cost;
+    bool half; /* its factors are bf16 */
     int64_t calls;
     double seconds, least;
 } site;
@@ -109,6 +110,7 @@ static bool add_site(nacre_profile *profile, const nc_step *step)
                                                    .path = nc_arena_text(&profile->arena, step->node->path),
                                                    .shapes = shapes_of(profile, step),
                                                    .cost = nacre_node_cost(&info),
+                                                   .half = info.input_count > 0 && info.inputs[0].dtype == NACRE_BF16,
                                                    .least = INFINITY};
     return true;
 }
@@ -173,6 +175,7 @@ static bool make_rows(nacre_profile *profile)
         row->least = fmin(row->least, here->least);
         row->operations += here->cost.operations * (double)here->calls;
         row->bytes += here->cost.bytes * (double)here->calls;
+        if (here->half) row->half_operations += here->cost.operations * (double)here->calls;
     }
     if (profile->rows) qsort(profile->rows, (size_t)profile->row_count, sizeof *profile->rows, longest_first);
     return profile->rows != NULL;
@@ -201,7 +204,9 @@ double nacre_profile_seconds(const nacre_profile *profile)
 double nacre_profile_share(const nacre_profile_row *row, const nacre_ceiling *ceiling)
 {
     if (!row || !ceiling || row->seconds <= 0) return 0;
-    const double arithmetic = ceiling->operations > 0 ? row->operations / ceiling->operations : 0;
+    const double half = ceiling->half_operations > 0 ? ceiling->half_operations : ceiling->operations;
+    const double least = (row->operations - row->half_operations) / ceiling->operations + row->half_operations / half;
+    const double arithmetic = ceiling->operations > 0 ? least : 0;
     const double memory = ceiling->bytes > 0 ? row->bytes / ceiling->bytes : 0;
     return fmax(arithmetic, memory) / row->seconds;
 }
@@ -228,8 +233,8 @@ nacre_status nacre_profile_print(nacre_profile *profile, const nacre_ceiling *ce
     }
     nacre_buffer_print(text, "%lld runs, %.3f ms each in steps", (long long)profile->runs, 1e3 * all / runs);
     if (ceiling)
-        nacre_buffer_print(text, "; ceilings: %.0f GFLOP/s, %.1f GB/s", ceiling->operations * 1e-9,
-                           ceiling->bytes * 1e-9);
+        nacre_buffer_print(text, "; ceilings: %.0f GFLOP/s (bf16: %.0f), %.1f GB/s", ceiling->operations * 1e-9,
+                           ceiling->half_operations * 1e-9, ceiling->bytes * 1e-9);
     nacre_buffer_print(text, "\n");
     return nacre_check(profile->context);
 }

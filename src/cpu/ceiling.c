@@ -2,20 +2,23 @@
 #include "cpu/ceiling.h"
 
 #include "core/context.h"
+#include "cpu/half_product.h"
 
 typedef struct loops {
-    int lanes; /* floats a vector */
+    int lanes; /* numbers a vector: floats, or bf16 in pairs */
     float (*multiply_adds)(void);
     void (*triad)(float *a, const float *b, const float *c, int64_t count);
 } loops;
 
-static loops loops_of(const nacre_context *context)
+static loops loops_of(const nacre_context *context, nacre_dtype dtype)
 {
 #if defined(__x86_64__)
+    if (context->instruction_set == NACRE_ISA_AVX512 && dtype == NACRE_BF16 && nc_has_bf16_pairs())
+        return (loops){32, nc_multiply_pairs_avx512, nc_triad_avx512};
     if (context->instruction_set == NACRE_ISA_AVX512) return (loops){16, nc_multiply_adds_avx512, nc_triad_avx512};
     if (context->instruction_set == NACRE_ISA_AVX2) return (loops){8, nc_multiply_adds_avx2, nc_triad_avx2};
 #else
-    (void)context;
+    (void)context, (void)dtype;
 #endif
     return (loops){4, nc_multiply_adds_base, nc_triad_base};
 }
@@ -29,9 +32,9 @@ static void multiply_add(void *user, int64_t index, int thread)
     chosen->multiply_adds();
 }
 
-double nacre_exercise_arithmetic(nacre_context *context)
+double nacre_exercise_arithmetic(nacre_context *context, nacre_dtype dtype)
 {
-    loops chosen = loops_of(context);
+    loops chosen = loops_of(context, dtype);
     const int64_t pieces = (int64_t)16 * nacre_team_size(context->team); /* many, so that all threads end together */
     nacre_parallel(context->team, pieces, multiply_add, &chosen);
     return 2.0 * chosen.lanes * NC_CEILING_CHAINS * NC_CEILING_STEPS * (double)pieces;
@@ -58,7 +61,7 @@ static void add_block(void *user, int64_t index, int thread)
 
 double nacre_exercise_memory(nacre_context *context, float *a, const float *b, const float *c, int64_t count)
 {
-    triad t = {loops_of(context), a, b, c, count};
+    triad t = {loops_of(context, NACRE_F32), a, b, c, count};
     nacre_parallel(context->team, (count + BLOCK - 1) / BLOCK, add_block, &t);
     return 3.0 * sizeof(float) * (double)count;
 }

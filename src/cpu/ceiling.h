@@ -16,6 +16,8 @@ NC_CEILING_DECLARE(base)
 #if defined(__x86_64__)
 NC_CEILING_DECLARE(avx2)
 NC_CEILING_DECLARE(avx512)
+/* The same of pairs of bf16, four operations a lane each: AVX-512 BF16. */
+float nc_multiply_pairs_avx512(void);
 #endif
 
 #endif

@@ -86,6 +86,8 @@
     X(nc_random_normal_kernel_##isa)                                                                                   \
     X(nc_random_bernoulli_kernel_##isa)                                                                                \
     X(nc_stack_kernel_##isa)                                                                                           \
+    X(nc_attention_half_kernel_##isa)                                                                                  \
+    X(nc_attention_backward_half_kernel_##isa)                                                                         \
     X(nc_attention_kernel_##isa)                                                                                       \
     X(nc_attention_backward_kernel_##isa)                                                                              \
     X(nc_lstm_kernel_##isa)                                                                                            \

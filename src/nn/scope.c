@@ -37,13 +37,22 @@ nacre_tensor *nacre_seed(nacre_graph *graph, bool create)
 
 /* ---- entries ---- */
 
+/* What new entries are stored in: 16 bits are for parameters that are read as matrices; those that are added, and
+ * statistics, are f32 then. */
+static nacre_dtype stored_dtype(const nacre_scope *scope, nacre_entry_role role, nacre_shape shape)
+{
+    const bool half = scope->dtype == NACRE_BF16 || scope->dtype == NACRE_F16;
+    const bool narrows = role == NACRE_ENTRY_PARAMETER && shape.rank >= 2;
+    return half && role != NACRE_ENTRY_STATE && !narrows ? NACRE_F32 : scope->dtype;
+}
+
 /* The slot of an entry that has to have this shape; -1 and a failure otherwise, `*fresh` if it was added now. */
 static int get_or_add(const nacre_scope *scope, nacre_entry_role role, nacre_shape shape, bool *fresh)
 {
     nacre_entry entry;
     int slot = nacre_model_find(scope->model, scope->path);
     *fresh = slot < 0;
-    if (slot < 0) return nacre_model_add(scope->model, role, scope->path, scope->dtype, shape);
+    if (slot < 0) return nacre_model_add(scope->model, role, scope->path, stored_dtype(scope, role, shape), shape);
     nacre_model_entry(scope->model, slot, &entry);
     if (nacre_shape_equal(entry.shape, shape)) return slot;
     char have[NACRE_SHAPE_TEXT_SIZE], want[NACRE_SHAPE_TEXT_SIZE];
@@ -74,7 +83,9 @@ static nacre_tensor *entry_tensor(nacre_scope scope, const char *name, nacre_ent
 
 nacre_tensor *nacre_parameter(nacre_scope scope, const char *name, nacre_shape shape, nacre_init init)
 {
-    return entry_tensor(scope, name, NACRE_ENTRY_PARAMETER, shape, init);
+    nacre_tensor *tensor = entry_tensor(scope, name, NACRE_ENTRY_PARAMETER, shape, init);
+    const nacre_dtype dtype = nacre_tensor_dtype(tensor);
+    return tensor && (dtype == NACRE_BF16 || dtype == NACRE_F16) ? nacre_cast(tensor, NACRE_F32) : tensor;
 }
 
 nacre_tensor *nacre_state_buffer(nacre_scope scope, const char *name, nacre_shape shape, double value)

@@ -270,6 +270,7 @@ typedef struct head {
     int64_t rows, columns;                  /* T, S */
     int64_t valid, shift;                   /* columns that exist; how far a row's last one is ahead of it, if causal */
     const nacre_view *mask, *length, *sums; /* NULL for none, NULL for none, logsumexp */
+    const double *row_sum;                  /* logsumexp of the row at hand, before it is rounded; NULL: see sums */
     const int64_t *attributes;
 } head;
 
@@ -297,7 +298,7 @@ static int64_t sum_offset(const head *h, int64_t row)
 
 static double weight(const head *h, int64_t row, int64_t column)
 {
-    return exp(score(h, row, column) - nc_get(h->sums, sum_offset(h, row)));
+    return exp(score(h, row, column) - (h->row_sum ? *h->row_sum : nc_get(h->sums, sum_offset(h, row))));
 }
 
 /* ds(row, column) */
@@ -361,8 +362,11 @@ static void forward_head(const nacre_call *call, const head *h)
 {
     matrix y = matrix_at(&call->outputs[0], h->lead);
     for (int64_t t = 0; t < h->rows; t++) {
-        nc_set(h->sums, sum_offset(h, t), logsumexp_of_row(h, t));
-        combine(h, &y, t, 1, &h->v, h->columns, weight, true);
+        const double row_sum = logsumexp_of_row(h, t);
+        head with_sum = *h;
+        with_sum.row_sum = &row_sum;
+        nc_set(h->sums, sum_offset(h, t), row_sum);
+        combine(&with_sum, &y, t, 1, &h->v, h->columns, weight, true);
     }
 }
 
@@ -415,6 +419,8 @@ static const char *const CASES[] = {"q=2x2x4x8 k=2x2x4x8 v=2x2x4x8",
                                     "q=1x2x300x20 k=1x2x300x20 v=1x2x300x36 causal=1 !grad",
                                     "q=1x1x130x64 k=1x1x270x64 v=1x1x270x64 mask=1x1x130x270@-2..2 !grad",
                                     "q=2x2x40x32 k=2x2x530x32 v=2x2x530x32 mask=2x1x1x530:bool@0..1 !grad",
+                                    "q=1x2x75x32 k=1x2x301x32 v=1x2x301x64 !grad",
+                                    "q=1x2x290x64 k=1x2x290x64 v=1x2x290x32 causal=1 !grad",
                                     NULL};
 static const char *const BACKWARD_CASES[] = {
     "dy=1x2x4x8 q=1x2x4x8 k=1x2x4x8 v=1x2x4x8 y=1x2x4x8 logsumexp=1x2x4@1..2",
@@ -429,6 +435,8 @@ static const char *const BACKWARD_CASES[] = {
     "mask=1x1x130x270@-2..2 !grad",
     "dy=1x2x120x16 q=1x2x120x16 k=1x2x270x16 v=1x2x270x16 y=1x2x120x16 logsumexp=1x2x120@3..4 "
     "mask=1x1x1x270:bool@0..1 length=scalar:i64@200..200 causal=1 !grad",
+    "dy=1x2x75x64 q=1x2x75x32 k=1x2x301x32 v=1x2x301x64 y=1x2x75x64 logsumexp=1x2x75@5..6 !grad",
+    "dy=1x2x290x32 q=1x2x290x64 k=1x2x290x64 v=1x2x290x32 y=1x2x290x32 logsumexp=1x2x290@5..6 causal=1 !grad",
     NULL};
 
 #define SCHEMA                                                                                                         \

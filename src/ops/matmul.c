@@ -145,6 +145,8 @@ static const char *const CASES[] = {"a=4x5 b=5x6",
                                     "a=4x33 b=9x33 transpose_b=1 !grad",
                                     "a=5x300 b=18x300 bias=18 transpose_b=1 !grad",
                                     "a=6x48 b=7x48 transpose_b=1 !grad",
+                                    "a=70x2000 b=33x2000 bias=33 transpose_b=1 !grad",
+                                    "a=1000x70 b=1000x33 transpose_a=1 !grad",
                                     "a=8x65 b=40x65 residual=8x40 transpose_b=1 !grad",
                                     NULL};
 

@@ -55,11 +55,11 @@ static void copy_patch(const nc_half_matrix *matrix, int64_t position, int64_t f
         const bool inside = y >= 0 && y < p->in[0];
         const int64_t from = inside ? nc_least(nc_most(-left - at, 0), end) : end; /* zeros before and behind */
         const int64_t upto = nc_most(nc_least(width - left - at, end), from);
-        memset(to, 0, (size_t)from * sizeof *to);
+        if (from > 0) memset(to, 0, (size_t)from * sizeof *to);
         if (upto > from)
             memcpy(to + from, (const uint16_t *)matrix->data + (image * p->in[0] + y) * width + left + at + from,
                    (size_t)(upto - from) * sizeof *to);
-        memset(to + upto, 0, (size_t)(end - upto) * sizeof *to);
+        if (end > upto) memset(to + upto, 0, (size_t)(end - upto) * sizeof *to);
         to += end;
     }
 }
@@ -243,7 +243,7 @@ NC_BF16 static inline void store_rounded(nacre_dtype dtype, void *base, int64_t 
         return;
     }
     const __mmask16 lanes = (__mmask16)((1u << count) - 1u);
-    _mm256_mask_storeu_epi16((uint16_t *)base + offset, lanes, (__m256i)_mm512_cvtneps_pbh((__m512)v));
+    _mm256_mask_storeu_epi16((uint16_t *)base + offset, lanes, nc_round_to_bf16(v));
 }
 
 NC_BF16 static void finish_pairs(const nc_half_product *p, const float *sums, int64_t sums_row, int64_t c,
@@ -327,13 +327,19 @@ static void pack_panel(const struct block *block, nc_range rows, float *packed)
         pack(&piece, A_STEP, packed);
 }
 
-/* Where the result will go is on its way while the sums grow. */
-static void fetch(const nc_half_product *p, int64_t c, int64_t rows, int64_t columns)
+static void fetch_rows(const void *base, nacre_dtype dtype, int64_t begin, int64_t row, int64_t rows, int64_t columns)
 {
-    const int64_t size = p->c_dtype == NACRE_F32 ? 4 : 2;
+    const int64_t size = dtype == NACRE_F32 ? 4 : 2;
     for (int64_t i = 0; i < rows; i++)
         for (int64_t at = 0; at < columns * size; at += LINE)
-            __builtin_prefetch((char *)p->c + (c + i * p->c_row) * size + at, 1);
+            __builtin_prefetch((const char *)base + (begin + i * row) * size + at, 1);
+}
+
+/* Where the result will go, and what is added to it, is on its way while the sums grow. */
+static void fetch(const nc_half_product *p, int64_t c, int64_t rows, int64_t columns)
+{
+    fetch_rows(p->c, p->c_dtype, c, p->c_row, rows, columns);
+    if (p->residual && p->residual != p->c) fetch_rows(p->residual, p->residual_dtype, c, p->c_row, rows, columns);
 }
 
 static void multiply_tile(const struct block *block, int order, nc_tile *tile, nc_range rows, int64_t column)

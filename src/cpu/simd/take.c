@@ -1,7 +1,7 @@
 /* cpu/simd/take.c - rows that indices name: take and embedding copy them, their gradient adds them up again in the
  * order of the indices. */
 #include "cpu/share.h"
-#include "cpu/simd/simd.h"
+#include "cpu/simd/half.h"
 #include "ops/index.h"
 
 enum { SLICE = 8 * NC_LANES }; /* elements of a row that a task of the gradient adds up */
@@ -16,8 +16,9 @@ typedef struct take {
     int64_t outer, size, inner, count, per_task, slices;
     const nacre_view *indices;
     int64_t padding; /* an index that gets no gradient */
-    const float *from;
-    float *to;
+    const void *from;
+    void *to;
+    nacre_dtype dtype;
 } take;
 
 static take describe(const nacre_view *table, int axis, const nacre_view *indices)
@@ -35,13 +36,14 @@ static void copy_rows(void *user, int64_t index, int thread)
 {
     (void)thread;
     const take *t = user;
+    const size_t row = (size_t)t->inner * nacre_dtype_size(t->dtype);
     for (int64_t i = index * t->per_task; i < nc_least((index + 1) * t->per_task, t->outer * t->count); i++) {
         const int64_t position = nc_position(t->indices, i % t->count, t->size);
-        float *to = t->to + i * t->inner;
+        char *to = (char *)t->to + (size_t)i * row;
         if (position >= 0)
-            memcpy(to, t->from + (i / t->count * t->size + position) * t->inner, (size_t)t->inner * sizeof *to);
+            memcpy(to, (const char *)t->from + (size_t)(i / t->count * t->size + position) * row, row);
         else
-            for (int64_t k = 0; k < t->inner; k++) to[k] = __builtin_nanf("");
+            for (int64_t k = 0; k < t->inner; k++) nacre_dtype_store(t->dtype, to, k, (double)__builtin_nanf(""));
     }
 }
 
@@ -50,6 +52,7 @@ static void run_take_along(const nacre_call *call, int axis)
     take t = describe(&call->inputs[0], axis, &call->inputs[1]);
     t.from = call->inputs[0].data;
     t.to = call->outputs[0].data;
+    t.dtype = call->outputs[0].dtype;
     nacre_parallel(call->team, nc_ceil_div(t.outer * t.count, t.per_task), copy_rows, &t);
 }
 
@@ -70,8 +73,8 @@ static void add_rows(void *user, int64_t index, int thread)
     const take *t = user;
     const int64_t outer = index / t->slices, first = index % t->slices * SLICE;
     const int64_t width = nc_least(t->inner - first, SLICE);
-    float *table = t->to + outer * t->size * t->inner + first;
-    const float *rows = t->from + outer * t->count * t->inner + first;
+    float *table = (float *)t->to + outer * t->size * t->inner + first;
+    const float *rows = (const float *)t->from + outer * t->count * t->inner + first;
     for (int64_t row = 0; row < t->size; row++) memset(table + row * t->inner, 0, (size_t)width * sizeof *table);
     for (int64_t k = 0; k < t->count; k++) {
         const int64_t position = nc_position(t->indices, k, t->size);
@@ -100,9 +103,15 @@ static const char *refuse(const nacre_node_info *info)
     return info->outputs[0].dtype == NACRE_F32 ? NULL : "computes f32 only";
 }
 
-#define KERNEL(name, function)                                                                                         \
+static const char *refuse_moved(const nacre_node_info *info)
+{
+    const nacre_dtype dtype = info->outputs[0].dtype;
+    return dtype == NACRE_F32 || nc_is_half(dtype) ? NULL : "moves floats of two and four bytes only";
+}
+
+#define KERNEL(name, function, refusal)                                                                                \
     const nacre_kernel nc_isa(nc_##name##_kernel) = {                                                                  \
-        .op = #name, .variant = "rows_" NC_ISA_NAME, .can = refuse, .run = function};
-KERNEL(take, run_take)
-KERNEL(embedding, run_embedding)
-KERNEL(take_backward, run_backward)
+        .op = #name, .variant = "rows_" NC_ISA_NAME, .can = refusal, .run = function};
+KERNEL(take, run_take, refuse_moved)
+KERNEL(embedding, run_embedding, refuse_moved)
+KERNEL(take_backward, run_backward, refuse)

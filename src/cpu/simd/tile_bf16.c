@@ -5,6 +5,8 @@
  * ask before they take a node. */
 #include "cpu/simd/tile_bf16.h"
 
+#include "cpu/ceiling.h"
+
 #if defined(NC_ISA_avx512)
 
 enum { GROUP = 3, GROUPS = (NC_TILE_ROWS + GROUP - 1) / GROUP }; /* as in tile_body.h */
@@ -52,6 +54,22 @@ NC_BF16 static inline __attribute__((always_inline)) void run(const nc_tile *til
         for (int v = 0; v < vectors; v++)
             _mm512_mask_storeu_ps((float *)tile->c + i * tile->c_row + v * NC_LANES, mask[v], sums[i][v]);
     }
+}
+
+/* cpu/ceiling.h */
+NC_BF16 float nc_multiply_pairs_avx512(void)
+{
+    __m512 sums[NC_CEILING_CHAINS];
+    const __m512bh ones = (__m512bh)_mm512_set1_epi16(0x3f80), small = (__m512bh)_mm512_set1_epi16(0x3000);
+    NC_UNROLL
+    for (int c = 0; c < NC_CEILING_CHAINS; c++) sums[c] = _mm512_set1_ps((float)c);
+    for (int i = 0; i < NC_CEILING_STEPS; i++) {
+        NC_UNROLL
+        for (int c = 0; c < NC_CEILING_CHAINS; c++) sums[c] = _mm512_dpbf16_ps(sums[c], ones, small);
+    }
+    NC_UNROLL
+    for (int c = 1; c < NC_CEILING_CHAINS; c++) sums[0] = _mm512_add_ps(sums[0], sums[c]);
+    return _mm512_reduce_add_ps(sums[0]); /* so that the work cannot be left out */
 }
 
 #define DEFINE(rows)                                                                                                   \

@@ -7,6 +7,13 @@
 #if defined(NC_ISA_avx512)
 /* Of functions that only a processor with AVX-512 BF16 runs. */
 #define NC_BF16 __attribute__((target("avx512bf16")))
+
+/* To the nearest, even; subnormal numbers become zero. */
+NC_BF16 static inline __m256i nc_round_to_bf16(nc_vec v)
+{
+    return (__m256i)_mm512_cvtneps_pbh((__m512)v);
+}
+
 /* [order of a][rows - 1][vectors - 1]; a, b and their strides count pairs, c is f32; no epilogue. */
 extern nc_tile_function *const nc_tiles_bf16[2][NC_TILE_ROWS][NC_TILE_VECTORS];
 #endif
