@@ -219,7 +219,7 @@ static void measure_ceilings(nc_bench *bench, row *best)
     best->triad = fmax(best->triad, rate_of(bench->context, a, b, c));
     best->in_place = fmax(best->in_place, rate_of(bench->context, a, a, b));
     const double start = nacre_seconds();
-    const double operations = nacre_exercise_arithmetic(bench->context);
+    const double operations = nacre_exercise_arithmetic(bench->context, NACRE_F32);
     best->peak = fmax(best->peak, operations / (nacre_seconds() - start));
 }
 

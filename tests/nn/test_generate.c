@@ -4,6 +4,8 @@
 
 #include <nacre/nacre.h>
 
+#include <math.h>
+
 enum { VOCABULARY = 29, WIDTH = 16, HEADS = 2, LAYERS = 2, CONTEXT = 24, PROMPT = 5, NEW = 12 };
 
 static nacre_context *ctx;
@@ -58,6 +60,14 @@ static void whole(const int64_t *tokens, int64_t count, float *logits)
     NC_CHECK(nacre_run(graph) == NACRE_OK);
     nacre_read(y, logits, sizeof(float) * (size_t)(count * VOCABULARY));
     nacre_graph_destroy(graph);
+}
+
+/* The same with weights stored in 16 bits, if the model has been told so in time. */
+static nacre_tensor *next_token_of_halves(nacre_scope s, nacre_tensor *tokens, nacre_tensor *position, void *user)
+{
+    nacre_graph_set_precision(s.graph, NACRE_BF16);
+    s.dtype = NACRE_BF16;
+    return next_token(s, tokens, position, user);
 }
 
 static int64_t largest(const float *logits)
@@ -170,11 +180,58 @@ static void what_cannot_be_is_refused(void)
     close_all();
 }
 
+static void weights_of_16_bits_stay_so(void)
+{
+    open_all();
+    int64_t tokens[NEW];
+    NC_CHECK(nacre_generate(model, next_token_of_halves, NULL, prompt, PROMPT, tokens, NEW, NULL) == NEW);
+    nacre_entry entry;
+    for (int i = 0; nacre_model_entry(model, i, &entry); i++) {
+        if (entry.role != NACRE_ENTRY_PARAMETER) continue;
+        NC_CHECK_INT(entry.dtype, entry.shape.rank >= 2 ? NACRE_BF16 : NACRE_F32);
+    }
+    nacre_graph *graph = nacre_graph_create(ctx);
+    nacre_tensor *ids = nacre_input(graph, "tokens", NACRE_I64, NACRE_SHAPE(1, 1));
+    nacre_tensor *position = nacre_input(graph, "position", NACRE_I64, NACRE_SCALAR);
+    nacre_output(next_token_of_halves(nacre_root(graph, model, false), ids, position, NULL));
+    nacre_plan_info info;
+    NC_CHECK_INT(nacre_plan(graph, &info), NACRE_OK);
+    NC_CHECK(info.prepared_bytes < 4 * VOCABULARY * WIDTH); /* no weight stands beside itself in f32 */
+    nacre_graph_destroy(graph);
+    close_all();
+}
+
+/* The sums of a whole network differ by what rounding to bf16 between the layers does: some 2^-8 of the largest. */
+static void logits_of_halves_are_close(void)
+{
+    float wide[PROMPT * VOCABULARY], narrow[PROMPT * VOCABULARY], scale = 0;
+    for (int half = 0; half < 2; half++) {
+        open_all();
+        nacre_graph *graph = nacre_graph_create(ctx);
+        nacre_tensor *ids = nacre_input(graph, "tokens", NACRE_I64, NACRE_SHAPE(1, PROMPT));
+        nacre_scope s = nacre_root(graph, model, false);
+        if (half) nacre_graph_set_precision(graph, NACRE_BF16);
+        s.dtype = half ? NACRE_BF16 : NACRE_F32;
+        nacre_tensor *y = transformer(s, ids, NULL);
+        nacre_feed(ids, prompt);
+        nacre_output(y);
+        NC_CHECK_INT(nacre_tensor_dtype(y), NACRE_F32);
+        NC_CHECK_INT(nacre_run(graph), NACRE_OK);
+        nacre_read(y, half ? narrow : wide, sizeof wide);
+        nacre_graph_destroy(graph);
+        close_all();
+    }
+    for (int i = 0; i < PROMPT * VOCABULARY; i++) scale = fmaxf(scale, fabsf(wide[i]));
+    for (int i = 0; i < PROMPT * VOCABULARY; i++) NC_CHECK_NEAR(narrow[i], wide[i], 0x1p-5 * scale);
+}
+
 int main(void)
 {
     NC_RUN(cached_logits_are_those_of_the_whole);
     NC_RUN(tokens_are_those_without_a_cache);
     NC_RUN(generation_ends_where_it_is_told_to);
     NC_RUN(what_cannot_be_is_refused);
+    NC_RUN(weights_of_16_bits_stay_so);
+    NC_RUN(logits_of_halves_are_close);
     return nc_report();
 }
