@@ -124,16 +124,16 @@ NC_ALWAYS_INLINE void moments_across(const batch_norm *b, slab s, int vectors, i
     for (int64_t i = 0; i < s.pixels; i++, x += b->channels) {
         NC_UNROLL
         for (int v = 0; v < vectors; v++) {
-            const nc_vec d = get(x + v * NC_LANES, lanes) - pivot[v];
-            sum[v] += d;
+            const nc_vec value = get(x + v * NC_LANES, lanes), d = value - pivot[v];
+            sum[v] += value; /* not d: sums of those grow with the pivot */
             squares[v] = nc_fma(d, d, squares[v]);
         }
     }
     const float pixels = (float)s.pixels;
     NC_UNROLL
     for (int v = 0; v < vectors; v++) {
-        const nc_vec left = nc_fma(sum[v], sum[v] * (-1 / pixels), squares[v]);
-        put(b->first + s.partial + v * NC_LANES, nc_fma(pivot[v], nc_splat(pixels), sum[v]), lanes);
+        const nc_vec off = sum[v] * (1 / pixels) - pivot[v], left = nc_fma(off, off * -pixels, squares[v]);
+        put(b->first + s.partial + v * NC_LANES, sum[v], lanes);
         put(b->second + s.partial + v * NC_LANES, nc_max((nc_vec){0}, left), lanes);
     }
 }
