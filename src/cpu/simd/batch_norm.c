@@ -118,21 +118,22 @@ static void moments_along(const batch_norm *b, slab s)
 NC_ALWAYS_INLINE void moments_across(const batch_norm *b, slab s, int vectors, int64_t lanes)
 {
     const float *x = b->x + s.offset;
-    nc_vec pivot[ABREAST], sum[ABREAST] = {{0}}, squares[ABREAST] = {{0}};
+    nc_vec pivot[ABREAST], sum[ABREAST] = {{0}}, off[ABREAST] = {{0}}, squares[ABREAST] = {{0}};
     NC_UNROLL
     for (int v = 0; v < vectors; v++) pivot[v] = get(x + v * NC_LANES, lanes);
     for (int64_t i = 0; i < s.pixels; i++, x += b->channels) {
         NC_UNROLL
         for (int v = 0; v < vectors; v++) {
             const nc_vec value = get(x + v * NC_LANES, lanes), d = value - pivot[v];
-            sum[v] += value; /* not d: sums of those grow with the pivot */
+            sum[v] += value; /* off would lose digits of a mean that is small beside the pivot */
+            off[v] += d;
             squares[v] = nc_fma(d, d, squares[v]);
         }
     }
     const float pixels = (float)s.pixels;
     NC_UNROLL
     for (int v = 0; v < vectors; v++) {
-        const nc_vec off = sum[v] * (1 / pixels) - pivot[v], left = nc_fma(off, off * -pixels, squares[v]);
+        const nc_vec left = nc_fma(off[v], off[v] * (-1 / pixels), squares[v]);
         put(b->first + s.partial + v * NC_LANES, sum[v], lanes);
         put(b->second + s.partial + v * NC_LANES, nc_max((nc_vec){0}, left), lanes);
     }

@@ -54,9 +54,9 @@ NC_ALWAYS_INLINE void add_rows(VECTOR sums[NC_TILE_ROWS][NC_TILE_VECTORS], const
                                int vectors)
 {
     NC_UNROLL
-    for (int i = 0; i < rows; i++) {
+    for (int i = 0; i < rows; i++, from += stride) {
         NC_UNROLL
-        for (int v = 0; v < vectors; v++) sums[i][v] += LOAD(from + i * stride + v * LANES);
+        for (int v = 0; v < vectors; v++) sums[i][v] += LOAD(from + v * LANES);
     }
 }
 
@@ -68,11 +68,17 @@ NC_ALWAYS_INLINE void finish_in_registers(const nc_tile *tile, VECTOR sums[NC_TI
     if (tile->accumulate) add_rows(sums, c, tile->c_row, rows, vectors);
     if (tile->column_bias) add_rows(sums, tile->column_bias, 0, rows, vectors);
     if (tile->residual) add_rows(sums, tile->residual, tile->c_row, rows, vectors);
+    if (tile->relu) {
+        NC_UNROLL
+        for (int i = 0; i < rows; i++) {
+            NC_UNROLL
+            for (int v = 0; v < vectors; v++) sums[i][v] = MAX((VECTOR){0}, sums[i][v]);
+        }
+    }
     NC_UNROLL
     for (int i = 0; i < rows; i++) {
         NC_UNROLL
-        for (int v = 0; v < vectors; v++)
-            STORE(c + i * tile->c_row + v * LANES, tile->relu ? MAX((VECTOR){0}, sums[i][v]) : sums[i][v]);
+        for (int v = 0; v < vectors; v++) STORE(c + i * tile->c_row + v * LANES, sums[i][v]);
     }
 }
 
