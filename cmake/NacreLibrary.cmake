@@ -38,7 +38,7 @@ endif()
 file(GLOB NACRE_SIMD_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cpu/simd/*.c)
 # Random numbers have the same bits everywhere: no multiplication is joined to the addition after it.
 set_source_files_properties(${PROJECT_SOURCE_DIR}/src/cpu/simd/random.c PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
-# Clang needs many minutes to check the index arithmetic of unrolled tiles, which has no other operands than theirs.
+# Clang takes minutes to compile unrolled tiles whose index arithmetic it checks for overflow.
 if(NACRE_SANITIZERS)
     set_source_files_properties(${PROJECT_SOURCE_DIR}/src/cpu/simd/tile_f32.c ${PROJECT_SOURCE_DIR}/src/cpu/simd/tile_f64.c
         PROPERTIES COMPILE_OPTIONS -fno-sanitize=signed-integer-overflow)
