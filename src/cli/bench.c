@@ -126,6 +126,7 @@ static cJSON *describe(nc_bench *bench, const nc_series *times)
     if (times->count == 0) return object;
     add_times(object, bench, times);
     if (workload->add_facts) workload->add_facts(bench, object);
+    if (bench->table) cJSON_AddItemReferenceToObject(object, "table", bench->table);
     return object;
 }
 
@@ -183,7 +184,7 @@ static nc_exit run_workload(nc_call *call, const nc_workload *workload)
         return nc_usage_error(call, "%s knows only --dtype fp32", workload->name);
     if (nc_flag(call, "profile")) bench.timed = nacre_profile_create(call->context);
     bool (*measure)(nc_bench *, nc_series *) = workload->measure ? workload->measure : nc_bench_measure;
-    if (workload->create(&bench) && (nc_flag(call, "dry-run") || measure(&bench, &times))) {
+    if ((!workload->create || workload->create(&bench)) && (nc_flag(call, "dry-run") || measure(&bench, &times))) {
         nc_series_sort(&times);
         code = print(call, describe(&bench, &times));
         if (bench.timed && code == NC_EXIT_DONE) {
@@ -192,7 +193,8 @@ static nc_exit run_workload(nc_call *call, const nc_workload *workload)
             code = nc_print_profile(call, bench.timed, NULL, trace);
         }
     }
-    workload->destroy(&bench);
+    if (workload->destroy) workload->destroy(&bench);
+    cJSON_Delete(bench.table);
     nacre_profile_destroy(bench.timed);
     nacre_release(call->context, times.seconds);
     return code;

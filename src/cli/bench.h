@@ -25,6 +25,7 @@ typedef struct nc_bench {
     double operations;  /* arithmetic a step, 0 if that says nothing */
     double bytes;       /* least memory traffic a step, 0 likewise */
     int64_t parameters; /* 0: no model */
+    cJSON *table;       /* what was measured case by case, a row each; owned; NULL: a single case */
     void *state;
 } nc_bench;
 
@@ -36,9 +37,9 @@ typedef struct nc_series {
 
 struct nc_workload {
     const char *name, *metric, *unit, *summary;
-    bool (*create)(nc_bench *bench); /* false after a recorded failure; `destroy` is called in any case */
-    double (*step)(nc_bench *bench); /* the seconds that count, negative after a recorded failure */
-    void (*destroy)(nc_bench *bench);
+    bool (*create)(nc_bench *bench);                    /* false after a recorded failure; NULL: nothing to do */
+    double (*step)(nc_bench *bench);                    /* the seconds that count, negative after a recorded failure */
+    void (*destroy)(nc_bench *bench);                   /* called in any case; NULL: nothing to do */
     bool (*measure)(nc_bench *bench, nc_series *times); /* instead of steps; NULL: nc_bench_measure */
     int warm_up;                                        /* steps before the clock; 0: see nc_bench_measure */
     bool half;                                          /* can be asked for bf16 */

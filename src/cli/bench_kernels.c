@@ -92,16 +92,19 @@ static void build_chain(nc_bench_network *network, const piece *what)
     nacre_output(nacre_tanh(nacre_add(nacre_mul(x, y), nacre_sigmoid(x))));
 }
 
+static void build_sums(nc_bench_network *network, const piece *what, int64_t axis)
+{
+    nacre_output(nacre_sum(array(network, "x", what), &(nacre_reduce_options){.axes = &axis, .axis_count = 1}));
+}
+
 static void build_row_sums(nc_bench_network *network, const piece *what)
 {
-    nacre_output(
-        nacre_sum(array(network, "x", what), &(nacre_reduce_options){.axes = (const int64_t[]){1}, .axis_count = 1}));
+    build_sums(network, what, 1);
 }
 
 static void build_column_sums(nc_bench_network *network, const piece *what)
 {
-    nacre_output(
-        nacre_sum(array(network, "x", what), &(nacre_reduce_options){.axes = (const int64_t[]){0}, .axis_count = 1}));
+    build_sums(network, what, 0);
 }
 
 static void build_transpose(nc_bench_network *network, const piece *what)
@@ -208,8 +211,6 @@ static cJSON *describe(const piece *what, const nacre_profile_row *row, const na
     return object;
 }
 
-static cJSON *table; /* of the cases that were measured; one workload runs at a time */
-
 static cJSON *measure_piece(nc_bench *bench, const piece *what, const nacre_ceiling *ceiling, double *share)
 {
     nc_bench_network *network = nc_open_network(bench);
@@ -236,36 +237,16 @@ static bool measure(nc_bench *bench, nc_series *times)
     int count = 0;
     nacre_ceiling ceiling;
     if (nacre_ceiling_measure(bench->context, &ceiling)) return false;
-    table = cJSON_CreateArray();
+    bench->table = cJSON_CreateArray();
     for (const piece *what = bench->workload->details; what->name; what++, count++) {
         double share = 1;
         cJSON *row = measure_piece(bench, what, &ceiling, &share);
         if (nacre_check(bench->context)) return false;
-        cJSON_AddItemToArray(table, row);
+        cJSON_AddItemToArray(bench->table, row);
         logarithms += log(share);
     }
     bench->value = exp(logarithms / count);
     return nc_series_add(bench->context, times, nacre_seconds() - start);
-}
-
-static bool create(nc_bench *bench)
-{
-    (void)bench;
-    return true;
-}
-
-static void destroy(nc_bench *bench)
-{
-    (void)bench;
-    cJSON_Delete(table);
-    table = NULL;
-}
-
-static void add_facts(nc_bench *bench, cJSON *object)
-{
-    (void)bench;
-    cJSON_AddItemToObject(object, "table", table);
-    table = NULL;
 }
 
 const nc_workload nc_bench_kernels[] = {
@@ -274,11 +255,8 @@ const nc_workload nc_bench_kernels[] = {
         .metric = "geometric mean of the shares of the bound",
         .unit = "of 1",
         .summary = "matrix products of the other workloads' layers, forward and gradients, one by one",
-        .create = create,
         .measure = measure,
-        .destroy = destroy,
         .half = true,
-        .add_facts = add_facts,
         .details = PRODUCTS,
     },
     {
@@ -286,10 +264,7 @@ const nc_workload nc_bench_kernels[] = {
         .metric = "geometric mean of the shares of the bound",
         .unit = "of 1",
         .summary = "operations that memory bounds, one by one, over arrays beyond the caches",
-        .create = create,
         .measure = measure,
-        .destroy = destroy,
-        .add_facts = add_facts,
         .details = PASSES,
     },
     {0},

@@ -201,17 +201,15 @@ static cJSON *measure_layer(nc_bench *bench, const layer *what, timing best[DIRE
     return row;
 }
 
-static cJSON *table; /* of the layers that were measured; one workload runs at a time */
-
 static bool measure(nc_bench *bench, nc_series *times)
 {
     double logarithms = 0, seconds = 0;
-    table = cJSON_CreateArray();
+    bench->table = cJSON_CreateArray();
     for (int i = 0; i < LAYER_COUNT; i++) {
         timing best[DIRECTIONS] = {{0}};
         cJSON *row = measure_layer(bench, &LAYERS[i], best);
         if (nacre_check(bench->context)) return false;
-        cJSON_AddItemToArray(table, row);
+        cJSON_AddItemToArray(bench->table, row);
         logarithms += log(rate(&best[FORWARD]));
         seconds += best[FORWARD].seconds;
         bench->operations += best[FORWARD].operations;
@@ -220,38 +218,14 @@ static bool measure(nc_bench *bench, nc_series *times)
     return nc_series_add(bench->context, times, seconds);
 }
 
-static bool create(nc_bench *bench)
-{
-    (void)bench;
-    return true;
-}
-
-static void destroy(nc_bench *bench)
-{
-    (void)bench;
-    cJSON_Delete(table);
-    table = NULL;
-}
-
-static void add_facts(nc_bench *bench, cJSON *object)
-{
-    (void)bench;
-    cJSON_AddItemToObject(object, "table", table);
-    table = NULL;
-}
-
 const nc_workload nc_bench_layers[] = {
     {
         .name = "conv_layers",
         .metric = "geometric mean of the forward rate of each layer",
         .unit = "GF/s",
         .summary = "17 convolutions of ResNet-50, VGG, MobileNetV2 and a CIFAR network, by each algorithm that can",
-        .create = create,
         .measure = measure,
-        .destroy = destroy,
         .half = true,
-
-        .add_facts = add_facts,
     },
     {0},
 };

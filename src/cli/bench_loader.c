@@ -127,7 +127,6 @@ typedef struct loading {
     nacre_transforms *transforms;
     nacre_loader *loader; /* of the setting that is being measured */
     int64_t epoch;
-    cJSON *table;
 } loading;
 
 static double step(nc_bench *bench)
@@ -145,13 +144,13 @@ static bool create(nc_bench *bench)
 {
     loading *all = bench->state = nacre_allocate(bench->context, sizeof *all);
     if (!all) return false;
-    all->table = cJSON_CreateArray();
+    bench->table = cJSON_CreateArray();
     all->transforms = nacre_transforms_parse(bench->context, STEPS);
     bench->items = PICTURES;
     return nacre_check(bench->context) == NACRE_OK;
 }
 
-static void add_row(loading *all, int workers, const nc_series *times)
+static void add_row(nc_bench *bench, int workers, const nc_series *times)
 {
     const double median = nc_series_median(times), least = times->seconds[0];
     cJSON *row = cJSON_CreateObject();
@@ -159,7 +158,7 @@ static void add_row(loading *all, int workers, const nc_series *times)
     nc_add_rounded(row, "images_s", PICTURES / median, 0);
     nc_add_rounded(row, "images_s_best", PICTURES / least, 0);
     nc_add_rounded(row, "ms_median", 1e3 * median, 1);
-    cJSON_AddItemToArray(all->table, row);
+    cJSON_AddItemToArray(bench->table, row);
 }
 
 /* Epochs with one number of workers, the first to warm up; `best` becomes the faster of it and these. */
@@ -178,7 +177,7 @@ static bool measure_workers(nc_bench *bench, int workers, double seconds, nc_ser
     all->loader = NULL;
     if (complete) {
         nc_series_sort(&times);
-        add_row(all, workers, &times);
+        add_row(bench, workers, &times);
         if (best->count == 0 || times.seconds[0] < best->seconds[0]) {
             const nc_series slower = *best;
             *best = times;
@@ -205,17 +204,9 @@ static void destroy(nc_bench *bench)
 {
     loading *all = bench->state;
     if (!all) return;
-    cJSON_Delete(all->table);
     nacre_transforms_destroy(all->transforms);
     nacre_dataset_destroy(all->pictures);
     nacre_release(bench->context, all);
-}
-
-static void add_facts(nc_bench *bench, cJSON *object)
-{
-    loading *all = bench->state;
-    cJSON_AddItemToObject(object, "table", all->table);
-    all->table = NULL;
 }
 
 const nc_workload nc_bench_loading[] = {
@@ -230,7 +221,6 @@ const nc_workload nc_bench_loading[] = {
         .destroy = destroy,
         .measure = measure,
         .warm_up = 1,
-        .add_facts = add_facts,
     },
     {0},
 };

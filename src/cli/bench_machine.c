@@ -23,11 +23,6 @@ static double step_peak(nc_bench *bench)
     return nacre_seconds() - start;
 }
 
-static void keep(nc_bench *bench)
-{
-    (void)bench;
-}
-
 /* ---- triad ---------------------------------------------------------------------------------------------------------
  */
 
@@ -142,7 +137,6 @@ const nc_workload nc_bench_machine[] = {
         .summary = "multiply-adds that never leave the registers: the ceiling of arithmetic",
         .create = create_peak,
         .step = step_peak,
-        .destroy = keep,
         .half = true,
     },
     {

@@ -86,11 +86,6 @@ static bool create_startup(nc_bench *bench)
     return step_startup(bench) >= 0; /* the first start warms the disk */
 }
 
-static void keep(nc_bench *bench)
-{
-    (void)bench;
-}
-
 static double child_memory(void)
 {
     struct rusage usage;
@@ -106,7 +101,6 @@ const nc_workload nc_bench_process[] = {
         .summary = "start this program, make lenet_train's network, predict one image, print its class",
         .create = create_startup,
         .step = step_startup,
-        .destroy = keep,
         .memory = child_memory,
     },
     {0},
