@@ -112,20 +112,26 @@ static bool open_network(nacre_context *context, nacre_experiment *experiment)
 }
 
 /* A target that nothing measures would always count as reached. */
-static bool check_targets(const nacre_experiment *experiment)
+static bool check_targets(const nacre_recipe *recipe)
 {
-    const nacre_recipe *recipe = experiment->recipe;
     for (const nacre_setting *target = recipe->target; target && target->name; target++) {
         bool measured = false;
         for (const char *const *name = recipe->training.metrics; name && *name; name++)
             measured |= !strcmp(*name, target->name);
-        if (measured && experiment->test) continue;
-        nacre_recipe_fail(recipe, "target", NACRE_ERROR_ARGUMENT,
-                          measured ? "there is no test part to measure '%s' on" : "'%s' is not among training.metrics",
-                          target->name);
+        if (measured) continue;
+        nacre_recipe_fail(recipe, "target", NACRE_ERROR_ARGUMENT, "'%s' is not among training.metrics", target->name);
         return false;
     }
     return true;
+}
+
+/* Only of a whole data set: searches and pilots leave the test part out on purpose. */
+static void require_test(const nacre_recipe *recipe, const nacre_dataset *test)
+{
+    const nacre_setting *target = recipe->target;
+    if (target && target->name && !test)
+        nacre_recipe_fail(recipe, "target", NACRE_ERROR_ARGUMENT, "there is no test part to measure '%s' on",
+                          target->name);
 }
 
 /* ---- open and close ---- */
@@ -158,8 +164,8 @@ nacre_status nacre_experiment_open_on(nacre_context *context, const nacre_recipe
 {
     *experiment = (nacre_experiment){
         .recipe = recipe, .train = parts->train, .validation = parts->validation, .test = parts->test};
-    bool complete = nacre_check(context) == NACRE_OK && check_targets(experiment) &&
-                    open_network(context, experiment) && check_groups(context, experiment) &&
+    bool complete = nacre_check(context) == NACRE_OK && check_targets(recipe) && open_network(context, experiment) &&
+                    check_groups(context, experiment) &&
                     (experiment->folder = nc_experiment_folder(context, recipe, output, ""));
     if (!complete) nacre_experiment_close(experiment);
     return nacre_check(context);
@@ -174,6 +180,7 @@ nacre_status nacre_experiment_open(nacre_context *context, const nacre_recipe *r
         parts.train = nc_experiment_part(context, all, recipe, NACRE_TRAIN);
         parts.validation = nc_experiment_part(context, all, recipe, NACRE_VALIDATION);
         parts.test = nc_experiment_part(context, all, recipe, NACRE_TEST);
+        if (nacre_check(context) == NACRE_OK) require_test(recipe, parts.test);
     }
     nacre_dataset_destroy(all);
     return nacre_experiment_open_on(context, recipe, &parts, output, experiment);

@@ -35,7 +35,8 @@ run "$NACRE" train "$scratch/better.yaml" -o "$scratch/run" --quiet
 expect_code 0
 
 # Data alone.
-run "$NACRE" advise "$scratch/rings.csv" -o "$scratch/b" --json --quiet --set training.epochs=3 --recipe "$scratch/first.yaml"
+run "$NACRE" advise "$scratch/rings.csv" -o "$scratch/b" --json --quiet --set training.epochs=3 \
+    --set 'target={accuracy: 0.1}' --recipe "$scratch/first.yaml"
 expect_code 0
 expect_out '"diagnosis":'
 expect_out '"kind":"a table"'

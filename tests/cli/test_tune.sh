@@ -10,7 +10,8 @@ cat >"$scratch/search.sh" <<'END'
 folder=$1
 shift
 exec "$NACRE" tune "$NACRE_SOURCE/tests/cli/tiny.yaml" -o "$folder" --quiet -n 9 --set training.epochs=4 \
-    --set tune.reduction=2 --range optimizer.learning_rate=1e-3..1e-1:log --range training.batch_size=16,32 "$@"
+    --set tune.reduction=2 --set 'target={accuracy: 0.1}' \
+    --range optimizer.learning_rate=1e-3..1e-1:log --range training.batch_size=16,32 "$@"
 END
 export NACRE NACRE_SOURCE
 # The log without what depends on the clock.
