@@ -161,9 +161,11 @@ NACRE_API int nacre_team_size(const nacre_team *team);
 /* What the processor can do at most, for kernels to be measured against: time these calls. The first does multiply-adds
  * in registers on all compute threads, some milliseconds long, and returns how many operations that were (two a
  * multiply-add): of f32 numbers, or for NACRE_BF16 of pairs of bf16 with f32 sums where the processor has that; the
- * second a[i] = b[i] + 0.5 c[i], and returns the bytes read and written. */
+ * second a[i] = b[i] + 0.5 c[i], and returns the bytes read and written; the third reads `bytes` bytes in order, most
+ * of a token's work in a language model, and returns how many it read (whole cache lines). */
 NACRE_API double nacre_exercise_arithmetic(nacre_context *context, nacre_dtype dtype);
 NACRE_API double nacre_exercise_memory(nacre_context *context, float *a, const float *b, const float *c, int64_t count);
+NACRE_API double nacre_exercise_reading(nacre_context *context, const void *data, size_t bytes);
 
 /* Memory orders a kernel can work in. */
 typedef enum nacre_layout { NACRE_LAYOUT_PLAIN, NACRE_LAYOUT_CHANNELS_LAST } nacre_layout;

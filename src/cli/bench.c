@@ -268,7 +268,8 @@ const nc_command nc_command_bench = {
           .choices =
               "mlp_train|lenet_train|resnet56_train|lstm_train|gpt_train|gpt2_train|dcgan_train|vae_train|"
               "resnet50_infer_b1|resnet50_infer_b16|mobilenetv2_infer_b1|vgg16_infer_b1|bert_infer|gpt2_generate|"
-              "adamw_step|sgd_step|optimizer_step|conv_layers|products|passes|loader|startup|graph|peak|triad|list",
+              "adamw_step|sgd_step|optimizer_step|conv_layers|products|passes|loader|startup|graph|peak|triad|read|"
+              "list",
           .doc = "What to time, or 'list'."}},
     .examples =
         (const nc_example[]){{"nacre bench lenet_train --threads 2", NULL}, {"nacre bench graph --json", NULL}, {0}},

@@ -15,9 +15,10 @@ typedef struct generation {
     nacre_model *model;
     nacre_text *text;
     int64_t prompt[PROMPT], tokens[NEW];
-    double last; /* when the last token came */
-    bool first;  /* none has come yet in this step */
-    nc_series prefill, token;
+    double last;         /* when the last token came */
+    bool first;          /* none has come yet in this step */
+    nacre_entry largest; /* of the weights: what reading is measured on */
+    nc_series prefill, token, reading;
 } generation;
 
 /* GPT-2 of 124 M parameters, with room for the prompt and what follows. */
@@ -52,6 +53,17 @@ static bool note_token(void *user, int64_t token)
     return noted;
 }
 
+/* What memory gives in the same seconds: the largest weights read twice after each generation. */
+static bool note_reading(generation *g)
+{
+    for (int i = 0; i < 2; i++) {
+        const double start = nacre_seconds();
+        const double bytes = nacre_exercise_reading(g->bench->context, g->largest.data, g->largest.bytes);
+        if (!nc_series_add(g->bench->context, &g->reading, (nacre_seconds() - start) / bytes)) return false;
+    }
+    return true;
+}
+
 static double step(nc_bench *bench)
 {
     generation *g = bench->state;
@@ -59,13 +71,15 @@ static double step(nc_bench *bench)
     const double start = g->last = nacre_seconds();
     g->first = true;
     const int64_t made = nacre_generate(g->model, next_token, g, g->prompt, PROMPT, g->tokens, NEW, &options);
-    return made == NEW ? nacre_seconds() - start : -1;
+    const double seconds = nacre_seconds() - start;
+    return made == NEW && note_reading(g) ? seconds : -1;
 }
+
+static const double body = LAYERS * 12.0 * WIDTH * WIDTH, output = (double)VOCABULARY * WIDTH; /* weights */
 
 /* Products of every position with every weight, of the last ones with the output matrix, and attention. */
 static void count_work(nc_bench *bench)
 {
-    const double body = LAYERS * 12.0 * WIDTH * WIDTH, output = (double)VOCABULARY * WIDTH;
     double pairs = (double)PROMPT * PROMPT;
     for (int i = 0; i < NEW - 1; i++) pairs += PROMPT + i + 1;
     bench->operations = 2 * ((PROMPT + NEW - 1) * body + NEW * output + LAYERS * 2.0 * WIDTH * pairs);
@@ -88,6 +102,9 @@ static bool create(nc_bench *bench)
     nacre_tensor *position = nacre_input(graph, "position", NACRE_I64, NACRE_SCALAR);
     next_token(nacre_root(graph, g->model, false), tokens, position, g);
     nacre_graph_destroy(graph);
+    nacre_entry entry;
+    for (int i = 0; nacre_model_entry(g->model, i, &entry); i++)
+        if (entry.bytes > g->largest.bytes) g->largest = entry;
     bench->parameters = nacre_model_elements(g->model, NACRE_ENTRY_PARAMETER);
     return nacre_check(bench->context) == NACRE_OK;
 }
@@ -100,6 +117,7 @@ static void destroy(nc_bench *bench)
     nacre_text_destroy(g->text);
     nacre_release(bench->context, g->prefill.seconds);
     nacre_release(bench->context, g->token.seconds);
+    nacre_release(bench->context, g->reading.seconds);
     nacre_release(bench->context, g);
 }
 
@@ -111,6 +129,13 @@ static void add_facts(nc_bench *bench, cJSON *object)
     nc_add_rounded(object, "prefill_ms_min", 1e3 * g->prefill.seconds[0], 3);
     nc_add_rounded(object, "token_ms_median", 1e3 * nc_series_median(&g->token), 3);
     nc_add_rounded(object, "token_ms_min", 1e3 * g->token.seconds[0], 3);
+    nc_series_sort(&g->reading);
+    const double weights = (body + output) * (double)nacre_dtype_size(bench->dtype);
+    const double median = weights * nc_series_median(&g->reading), least = weights * g->reading.seconds[0];
+    nc_add_rounded(object, "read_gbs_median", 1e-9 / nc_series_median(&g->reading), 1);
+    nc_add_rounded(object, "read_gbs_best", 1e-9 / g->reading.seconds[0], 1);
+    nc_add_rounded(object, "token_of_read_median", median / nc_series_median(&g->token), 3);
+    nc_add_rounded(object, "token_of_read_best", least / g->token.seconds[0], 3);
 }
 
 const nc_workload nc_bench_generation[] = {

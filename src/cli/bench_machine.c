@@ -5,6 +5,7 @@
 #include <nacre/io.h>
 
 #include <math.h>
+#include <string.h>
 
 /* ---- peak ----------------------------------------------------------------------------------------------------------
  */
@@ -23,7 +24,7 @@ static double step_peak(nc_bench *bench)
     return nacre_seconds() - start;
 }
 
-/* ---- triad ---------------------------------------------------------------------------------------------------------
+/* ---- memory --------------------------------------------------------------------------------------------------------
  */
 
 enum { TRIAD_COUNT = 1 << 24 }; /* 64 MiB each, beyond most caches */
@@ -43,6 +44,25 @@ static double step_triad(nc_bench *bench)
     float *a = bench->state;
     const double start = nacre_seconds();
     nacre_exercise_memory(bench->context, a, a + TRIAD_COUNT, a + 2 * (size_t)TRIAD_COUNT, TRIAD_COUNT);
+    return nacre_seconds() - start;
+}
+
+/* One array of the same size. */
+static bool create_read(nc_bench *bench)
+{
+    const size_t bytes = sizeof(float) * 3 * TRIAD_COUNT;
+    bench->state = nacre_allocate_aligned(bench->context, bytes);
+    if (!bench->state) return false;
+    memset(bench->state, 1, bytes);
+    bench->bytes = (double)bytes;
+    bench->items = bench->bytes * 1e-9;
+    return true;
+}
+
+static double step_read(nc_bench *bench)
+{
+    const double start = nacre_seconds();
+    nacre_exercise_reading(bench->context, bench->state, sizeof(float) * 3 * TRIAD_COUNT);
     return nacre_seconds() - start;
 }
 
@@ -146,6 +166,15 @@ const nc_workload nc_bench_machine[] = {
         .summary = "a = b + 0.5 c over arrays beyond the caches: the ceiling of memory",
         .create = create_triad,
         .step = step_triad,
+        .destroy = release_arrays,
+    },
+    {
+        .name = "read",
+        .metric = "192 MiB read in order",
+        .unit = "GB/s",
+        .summary = "an array beyond the caches read in order, nothing written: the ceiling of a token of generation",
+        .create = create_read,
+        .step = step_read,
         .destroy = release_arrays,
     },
     {0},

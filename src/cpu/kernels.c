@@ -8,7 +8,6 @@
     X(nc_matvec_kernel_##isa)                                                                                          \
     X(nc_matmul_kernel_f32_##isa)                                                                                      \
     X(nc_matmul_kernel_f64_##isa)                                                                                      \
-    X(nc_matmul_half_rows_kernel_##isa)                                                                                \
     X(nc_matmul_half_kernel_##isa)                                                                                     \
     X(nc_conv_half_kernel_##isa)                                                                                       \
     X(nc_conv_backward_data_half_kernel_##isa)                                                                         \

@@ -1,4 +1,4 @@
-/* cpu/simd/ceiling.c - multiply-adds that never leave the registers. */
+/* cpu/simd/ceiling.c - multiply-adds that never leave the registers; memory written and read in order. */
 #include "cpu/ceiling.h"
 
 #include "cpu/simd/simd.h"
@@ -23,4 +23,20 @@ void nc_isa(nc_triad)(float *a, const float *b, const float *c, int64_t count)
     for (; i + NC_LANES <= count; i += NC_LANES)
         nc_store(a + i, nc_fma(nc_splat(0.5f), nc_load(c + i), nc_load(b + i)));
     for (; i < count; i++) a[i] = b[i] + 0.5f * c[i];
+}
+
+/* Fetched ahead, around the second-level cache: the fastest of the ways that were tried, by a few percent. */
+uint32_t nc_isa(nc_read)(const char *data, int64_t lines)
+{
+    enum { AHEAD = 4096, VECTORS = NC_CEILING_LINE / NC_VECTOR_BYTES };
+    nc_veci sums[VECTORS] = {{0}};
+    for (int64_t i = 0; i < lines; i++, data += NC_CEILING_LINE) {
+        __builtin_prefetch(data + AHEAD, 0, 0);
+        NC_UNROLL
+        for (int v = 0; v < VECTORS; v++) sums[v] ^= *(const nc_veci_any *)(const void *)(data + v * NC_VECTOR_BYTES);
+    }
+    uint32_t all = 0;
+    for (int v = 0; v < VECTORS; v++)
+        for (int lane = 0; lane < NC_LANES; lane++) all ^= (uint32_t)sums[v][lane];
+    return all; /* so that the reading cannot be left out */
 }

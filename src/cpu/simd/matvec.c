@@ -2,101 +2,186 @@
  * a network.
  *
  * There is little to compute for each weight, so what counts is that the weights are read once, in the order in which
- * they lie in memory, by all threads: no packing, a few rows of weights at a time against all rows of x, whose sums
- * stay in registers.
+ * they lie in memory: no packing, one row of weights after the other against all rows of x, whose sums stay in
+ * registers. Weights of 16 bits are widened there, and the rows of x beforehand, so their products are exact and all
+ * sums are f32.
  */
 #include "cpu/matmul.h"
 #include "cpu/share.h"
-#include "cpu/simd/simd.h"
+#include "cpu/simd/half.h"
 
+enum { A, B, BIAS, RESIDUAL }; /* operands */
 enum {
     MOST_ROWS = 8,
     MOST_CHAINS = 4,
+    LINE = 64,
+    AHEAD = 4096, /* bytes: weights on their way from memory */
 #ifdef NACRE_STRESS
-    GRAIN = 1 << 6,
+    LEAST_PIECE = 1 << 6,
 #else
-    GRAIN = 1 << 15, /* weights of a task */
+    LEAST_PIECE = 1 << 14, /* bytes */
 #endif
 };
 
-typedef struct matvec {
-    const nc_matmul *problem;
-    int64_t outputs_each; /* of a task */
-} matvec;
+typedef struct rows_job {
+    nc_matmul problem;
+    nacre_dtype dtype, bias_dtype, residual_dtype, c_dtype;
+    const float *x; /* [m][x_row] */
+    int64_t x_row;
+    int64_t least; /* outputs of a piece */
+    int threads;
+} rows_job;
 
-static void finish(const nc_matmul *p, int64_t row, int64_t output, float sum)
+NC_ALWAYS_INLINE nc_vec load_weights(nacre_dtype dtype, const char *p)
 {
-    const int64_t at = row * p->c_row + output;
-    if (p->column_bias) sum += ((const float *)p->column_bias)[output];
-    if (p->residual) sum += ((const float *)p->residual)[at];
-    if (p->relu && sum < 0) sum = 0;
-    ((float *)p->c)[at] = sum;
+    if (dtype == NACRE_F32) return nc_load((const float *)(const void *)p);
+    const uint16_t *halves = (const uint16_t *)(const void *)p;
+    return dtype == NACRE_BF16 ? nc_load_bf16(halves) : nc_load_f16(halves);
 }
 
-/* sums[i] += x[i][k..] w[k..] over a vector, or its first lanes. */
-NC_ALWAYS_INLINE void add_products(const nc_matmul *p, int64_t k, int64_t lanes, const float *w, int rows, nc_vec *sums)
+/* sums[i] = x[i] . w */
+NC_ALWAYS_INLINE void multiply(const rows_job *job, nacre_dtype dtype, const char *w, int rows, int chains, float *sums)
 {
-    const nc_vec weights = lanes >= NC_LANES ? nc_load(w + k) : nc_load_some(w + k, lanes);
-    NC_UNROLL
-    for (int i = 0; i < rows; i++) {
-        const float *x = (const float *)p->a + i * p->a_row + k;
-        sums[i] = nc_fma(lanes >= NC_LANES ? nc_load(x) : nc_load_some(x, lanes), weights, sums[i]);
-    }
-}
-
-/* One row of weights against `rows` rows of x, with `chains` sums for each. */
-NC_ALWAYS_INLINE void multiply(const nc_matmul *p, int64_t output, int rows, int chains)
-{
-    const float *w = (const float *)p->b + output * p->b_column;
-    nc_vec sums[MOST_CHAINS][MOST_ROWS] = {{{0}}};
-    int64_t k = 0;
-    for (; k + chains * NC_LANES <= p->k; k += chains * NC_LANES) {
+    const int64_t k = job->problem.k, size = dtype == NACRE_F32 ? sizeof(float) : sizeof(uint16_t);
+    nc_vec parts[MOST_CHAINS][MOST_ROWS] = {{{0}}};
+    int64_t at = 0;
+    for (; at + chains * NC_LANES <= k; at += chains * NC_LANES) {
         NC_UNROLL
-        for (int c = 0; c < chains; c++) add_products(p, k + c * NC_LANES, NC_LANES, w, rows, sums[c]);
+        for (int byte = 0; byte < chains * NC_LANES * size; byte += LINE)
+            __builtin_prefetch(w + at * size + AHEAD + byte, 0, 0);
+        NC_UNROLL
+        for (int c = 0; c < chains; c++) {
+            const nc_vec weights = load_weights(dtype, w + (at + c * NC_LANES) * size);
+            NC_UNROLL
+            for (int i = 0; i < rows; i++)
+                parts[c][i] = nc_fma(nc_load(job->x + i * job->x_row + at + c * NC_LANES), weights, parts[c][i]);
+        }
     }
-    for (; k < p->k; k += NC_LANES) add_products(p, k, p->k - k, w, rows, sums[0]);
+    for (; at < k; at += NC_LANES) {
+        const int64_t lanes = nc_least(k - at, NC_LANES);
+        const nc_vec weights = nc_load_as(dtype, w, at, lanes);
+        for (int i = 0; i < rows; i++)
+            parts[0][i] = nc_fma(nc_load_some(job->x + i * job->x_row + at, lanes), weights, parts[0][i]);
+    }
     for (int i = 0; i < rows; i++) {
-        nc_vec sum = sums[0][i];
-        for (int c = 1; c < chains; c++) sum += sums[c][i];
-        finish(p, i, output, nc_sum(sum));
+        nc_vec sum = parts[0][i];
+        for (int c = 1; c < chains; c++) sum += parts[c][i];
+        sums[i * NC_LANES] = nc_sum(sum);
     }
 }
 
-NC_ALWAYS_INLINE void multiply_range(const nc_matmul *p, nc_range range, int rows, int chains)
+/* Outputs [first, first + count) of row i; count is at most a vector. */
+static void finish(const rows_job *job, int64_t i, int64_t first, int64_t count, nc_vec sum)
 {
-    for (int64_t j = range.begin; j < range.end; j++) multiply(p, j, rows, chains);
+    const nc_matmul *p = &job->problem;
+    const int64_t at = i * p->c_row + first;
+    if (p->column_bias) sum += nc_load_as(job->bias_dtype, p->column_bias, first, count);
+    if (p->residual) sum += nc_load_as(job->residual_dtype, p->residual, at, count);
+    if (p->relu) sum = nc_max((nc_vec){0}, sum);
+    nc_store_as(job->c_dtype, p->c, at, sum, count);
 }
 
-static void run_task(void *user, int64_t index, int thread)
+NC_ALWAYS_INLINE void multiply_range(const rows_job *job, nacre_dtype dtype, nc_range range, int rows, int chains)
+{
+    const nc_matmul *p = &job->problem;
+    const int64_t row_bytes = p->b_column * (dtype == NACRE_F32 ? (int64_t)sizeof(float) : (int64_t)sizeof(uint16_t));
+    float sums[MOST_ROWS * NC_LANES];
+    for (int64_t j = range.begin; j < range.end; j += NC_LANES) {
+        const int64_t count = nc_least(range.end - j, NC_LANES);
+        for (int64_t l = 0; l < count; l++)
+            multiply(job, dtype, (const char *)p->b + (j + l) * row_bytes, rows, chains, sums + l);
+        for (int i = 0; i < rows; i++) finish(job, i, j, count, nc_load_some(sums + i * NC_LANES, count));
+    }
+}
+
+NC_ALWAYS_INLINE void choose_rows(const rows_job *job, nacre_dtype dtype, nc_range range)
+{
+    switch (job->problem.m) {
+    case 1: multiply_range(job, dtype, range, 1, 4); break;
+    case 2: multiply_range(job, dtype, range, 2, 4); break;
+    case 3: multiply_range(job, dtype, range, 3, 2); break;
+    case 4: multiply_range(job, dtype, range, 4, 2); break;
+    case 5: multiply_range(job, dtype, range, 5, 1); break;
+    case 6: multiply_range(job, dtype, range, 6, 1); break;
+    case 7: multiply_range(job, dtype, range, 7, 1); break;
+    default: multiply_range(job, dtype, range, 8, 1); break;
+    }
+}
+
+/* ---- pieces ------------------------------------------------------------------------------------------------------ */
+
+/* Where round `round` begins. Each takes half of what is left, a piece for each thread: long ones first, as a stream
+ * from memory is slow to start, short ones last, so that all threads end together. */
+static int64_t round_start(const rows_job *job, int64_t round)
+{
+    int64_t left = job->problem.n;
+    for (; round > 0 && left > 0; round--)
+        left -= nc_least(left, job->threads * nc_round_up(nc_most(left / 2 / job->threads, job->least), NC_LANES));
+    return job->problem.n - left;
+}
+
+static int64_t count_rounds(const rows_job *job)
+{
+    int64_t rounds = 0;
+    while (round_start(job, rounds) < job->problem.n) rounds++;
+    return rounds;
+}
+
+static void run_piece(void *user, int64_t index, int thread)
 {
     (void)thread;
-    const matvec *job = user;
-    const nc_matmul *p = job->problem;
-    const int64_t first = index * job->outputs_each;
-    const nc_range range = {first, nc_least(first + job->outputs_each, p->n)};
-    switch (p->m) {
-    case 1: multiply_range(p, range, 1, 4); break;
-    case 2: multiply_range(p, range, 2, 4); break;
-    case 3: multiply_range(p, range, 3, 2); break;
-    case 4: multiply_range(p, range, 4, 2); break;
-    case 5: multiply_range(p, range, 5, 1); break;
-    case 6: multiply_range(p, range, 6, 1); break;
-    case 7: multiply_range(p, range, 7, 1); break;
-    default: multiply_range(p, range, 8, 1); break;
-    }
+    const rows_job *job = user;
+    const int64_t round = index / job->threads, begin = round_start(job, round), end = round_start(job, round + 1);
+    nc_range range = nc_share(end - begin, NC_LANES, job->threads, index % job->threads);
+    range.begin += begin;
+    range.end += begin;
+    if (job->dtype == NACRE_F32)
+        choose_rows(job, NACRE_F32, range);
+    else if (job->dtype == NACRE_BF16)
+        choose_rows(job, NACRE_BF16, range);
+    else
+        choose_rows(job, NACRE_F16, range);
+}
+
+/* ---- as a kernel ------------------------------------------------------------------------------------------------- */
+
+static nacre_dtype dtype_of(const nacre_call *call, int index)
+{
+    return index < call->input_count ? call->inputs[index].dtype : NACRE_F32;
 }
 
 static void run(const nacre_call *call)
 {
-    const nc_matmul p = nc_matmul_problem(call->attributes, call->inputs, call->input_count, &call->outputs[0]);
-    matvec job = {.problem = &p, .outputs_each = nc_most(GRAIN / nc_most(p.k, 1), 1)};
-    if (p.m > 0) nacre_parallel(call->team, nc_ceil_div(p.n, job.outputs_each), run_task, &job);
+    const nacre_dtype dtype = dtype_of(call, B);
+    rows_job job = {.problem = nc_matmul_problem(call->attributes, call->inputs, call->input_count, &call->outputs[0]),
+                    .dtype = dtype,
+                    .bias_dtype = dtype_of(call, BIAS),
+                    .residual_dtype = dtype_of(call, RESIDUAL),
+                    .c_dtype = call->outputs[0].dtype,
+                    .threads = nacre_team_size(call->team)};
+    const nc_matmul *p = &job.problem;
+    job.x = dtype == NACRE_F32 ? p->a : call->workspace;
+    job.x_row = dtype == NACRE_F32 ? p->a_row : p->k;
+    for (int64_t i = 0; dtype != NACRE_F32 && i < p->m; i++)
+        nc_widen(dtype, (const uint16_t *)p->a + i * p->a_row, p->k, (float *)call->workspace + i * p->k);
+    job.least = nc_most(LEAST_PIECE / nc_most(p->k * (int64_t)nacre_dtype_size(dtype), 1), 1);
+    if (p->m > 0) nacre_parallel(call->team, count_rounds(&job) * job.threads, run_piece, &job);
+}
+
+static size_t workspace(const nacre_node_info *node)
+{
+    const nc_matmul p = nc_matmul_problem(node->attributes, node->inputs, node->input_count, &node->outputs[0]);
+    return node->inputs[B].dtype == NACRE_F32 ? 0 : (size_t)(p.m * p.k) * sizeof(float);
 }
 
 static const char *refuse(const nacre_node_info *node)
 {
-    const char *reason = nc_matmul_refusal(node, NACRE_F32);
-    if (reason) return reason;
+    const nacre_dtype dtype = node->inputs[B].dtype;
+    if (node->inputs[A].dtype != dtype) return "takes factors of one type only";
+    if (!nc_is_half(dtype)) {
+        const char *reason = nc_matmul_refusal(node, NACRE_F32);
+        if (reason) return reason;
+    }
     const nc_matmul p = nc_matmul_problem(node->attributes, node->inputs, node->input_count, &node->outputs[0]);
     if (p.m > MOST_ROWS || p.batch_rank > 0) return "for up to 8 rows";
     if (p.b_row != 1 || p.a_column != 1) return "needs b as [out, in]";
@@ -106,6 +191,8 @@ static const char *refuse(const nacre_node_info *node)
 const nacre_kernel nc_isa(nc_matvec_kernel) = {
     .op = "matmul",
     .variant = "rows_" NC_ISA_NAME,
+    .flags = NACRE_KERNEL_MIXED,
     .can = refuse,
+    .workspace = workspace,
     .run = run,
 };
