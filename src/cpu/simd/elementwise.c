@@ -15,9 +15,11 @@ enum {
 #ifdef NACRE_STRESS
     TILE = 2 * NC_LANES,
     PART = 3 * TILE,
+    STREAMED = 1,
 #else
     TILE = 1024,
-    PART = 16 * TILE, /* what a thread takes at a time */
+    PART = 16 * TILE,   /* what a thread takes at a time */
+    STREAMED = 1 << 22, /* elements of a result that would not be found in the cache again */
 #endif
 };
 
@@ -52,23 +54,34 @@ NC_ALWAYS_INLINE nc_vec silu_slope(nc_vec x)
 }
 
 #define SQRT_2_OVER_PI 0.797884561f
-#define SQRT_1_OVER_2  0.707106781f
 #define CUBIC          0.044715f
+
+/* The slope of x times the normal distribution function, less a half, is odd: x p(x^2) / q(x^2), to 2e-7. From 5.8 on
+ * it is 1. */
+NC_ALWAYS_INLINE nc_vec normal_slope(nc_vec x)
+{
+    static const float p[] = {0.797884583f,    -0.0438772812f,   0.0146101275f,   -0.000186417616f,
+                              3.25808905e-05f, -1.65674905e-07f, 3.44807782e-09f, -1.92022648e-11f};
+    static const float q[] = {1.0f, 0.278342187f, 0.0360889621f, 0.00282887788f, 0.000141295139f, 4.87626721e-06f};
+    const nc_vec c = nc_within(x, 5.8f), z = c * c;
+    return c * nc_polynomial(z, p, 7) / nc_polynomial(z, q, 5) + 0.5f;
+}
+
+NC_ALWAYS_INLINE nc_vec tanh_of_cubic(nc_vec x)
+{
+    return nc_tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x));
+}
 
 /* attributes[0]: the form with tanh instead of the normal distribution. */
 NC_ALWAYS_INLINE nc_vec gelu(nc_vec x, const int64_t *attributes)
 {
-    const nc_vec s = attributes[0] ? nc_tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)) : nc_erf(x * SQRT_1_OVER_2);
-    return 0.5f * x * (1.0f + s);
+    return attributes[0] ? 0.5f * x * (1.0f + tanh_of_cubic(x)) : x * nc_normal_cdf(x);
 }
 
 NC_ALWAYS_INLINE nc_vec gelu_slope(nc_vec x, const int64_t *attributes)
 {
-    if (!attributes[0]) {
-        const nc_vec density = 0.5f * SQRT_2_OVER_PI * nc_exp(-0.5f * x * x);
-        return 0.5f * (1.0f + nc_erf(x * SQRT_1_OVER_2)) + x * density;
-    }
-    const nc_vec t = nc_tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x));
+    if (!attributes[0]) return normal_slope(x);
+    const nc_vec t = tanh_of_cubic(x);
     return 0.5f * (1.0f + t + x * (1.0f - t * t) * SQRT_2_OVER_PI * (1.0f + 3 * CUBIC * x * x));
 }
 
@@ -130,6 +143,7 @@ typedef struct run {
     float *scratch;                         /* for each thread: slots, then a tile for each operand */
     void *y;
     nacre_dtype y_dtype;
+    bool streamed; /* the result goes around the cache */
 } run;
 
 static size_t thread_floats(const run *r)
@@ -173,12 +187,13 @@ static void run_tile(const run *r, int64_t start, int64_t count, float *scratch)
             const int source = step->sources[i < step->source_count ? i : 0];
             x[i] = source >= 0 ? operands[source] : scratch + (-1 - source) * TILE;
         }
-        const bool to_output = k == last && r->y_dtype == NACRE_F32;
+        const bool to_output = k == last && r->y_dtype == NACRE_F32 && !r->streamed;
         float *y = to_output ? (float *)r->y + start : scratch + step->slot * TILE;
         r->functions[k](y, x, count, r->attributes[k]);
     }
-    if (r->y_dtype == NACRE_F32) return;
     const float *result = scratch + r->program.steps[last].slot * TILE;
+    if (r->streamed) nc_stream_row((float *)r->y + start, result, count);
+    if (r->y_dtype == NACRE_F32) return;
     if (nc_is_half(r->y_dtype))
         nc_narrow(r->y_dtype, result, count, (uint16_t *)r->y + start);
     else
@@ -192,6 +207,15 @@ static void run_part(void *user, int64_t index, int thread)
     float *scratch = r->scratch + (size_t)thread * thread_floats(r);
     for (int64_t start = index * PART; start < end; start += TILE)
         run_tile(r, start, nc_least(end - start, TILE), scratch);
+    if (r->streamed) nc_stream_end();
+}
+
+/* A large result whose memory is no operand's. */
+static bool is_streamed(const run *r)
+{
+    bool streamed = r->y_dtype == NACRE_F32 && r->walk.count >= STREAMED && (uintptr_t)r->y % NC_VECTOR_BYTES == 0;
+    for (int i = 0; i < r->walk.operand_count; i++) streamed = streamed && r->walk.operands[i].data != r->y;
+    return streamed;
 }
 
 static void prepare(run *r, const nacre_chain *chain, const nacre_view *inputs, int input_count,
@@ -201,6 +225,7 @@ static void prepare(run *r, const nacre_chain *chain, const nacre_view *inputs, 
     nc_program_make(&r->program, chain);
     r->y = output->data;
     r->y_dtype = output->dtype;
+    r->streamed = false;
 }
 
 static size_t workspace(const nacre_node_info *info)
@@ -237,6 +262,7 @@ static void run_call(const nacre_call *call)
             r.patterns[i][k] = r.patterns[i][k - operand->period];
     }
     r.scratch = free;
+    r.streamed = is_streamed(&r);
     nacre_parallel(call->team, nc_ceil_div(r.walk.count, PART), run_part, &r);
 }
 

@@ -11,12 +11,15 @@ enum {
     FEW = 4, /* vectors side by side: sums of a line, or results on a kept innermost axis */
     MANY = 8,
     BLOCK = FEW * NC_LANES,
-    AHEAD = 12 /* lines, fetched before they are wanted: short pieces far apart the processor does not foresee */
 };
 #ifdef NACRE_STRESS
-enum { GRAIN = 32, MOST_PARTS = 3 };
+enum { GRAIN = 32, MOST_PARTS = 3, WIDE = 2 * MANY * NC_LANES };
 #else
-enum { GRAIN = 1 << 14, MOST_PARTS = 64 }; /* elements worth a task */
+enum {
+    GRAIN = 1 << 14, /* elements worth a task */
+    MOST_PARTS = 64,
+    WIDE = 1 << 12 /* results on a kept innermost axis that wait in the first-level cache while lines are added */
+};
 #endif
 
 typedef enum fold_kind { SUM, MAX, MIN } fold_kind;
@@ -26,7 +29,7 @@ typedef struct reduction {
     const float *x;
     float *y;       /* [parts][results], or the result itself for one part */
     float scale;    /* of the last step: 1 / count for a mean */
-    int64_t width;  /* results of a block on the innermost axis, if kept: FEW or MANY vectors */
+    int64_t width;  /* results of a block on the innermost axis, if kept: FEW vectors or WIDE */
     int64_t blocks; /* on that axis */
     int64_t units;  /* kept positions times blocks */
     int64_t units_per_task, parts;
@@ -93,17 +96,57 @@ NC_ALWAYS_INLINE void reduce_lines(fold_kind kind, const reduction *r, int64_t u
     if (r->parts == 1) y[to] *= r->scale;
 }
 
-/* A kept position and a block of the innermost axis: a result per lane. */
-NC_ALWAYS_INLINE void reduce_columns(fold_kind kind, const reduction *r, int64_t unit, int64_t part, float *y,
-                                     int vectors)
+/* Takes `count` lines (up to FEW) into results that wait in memory: so lines are read from end to end. */
+NC_ALWAYS_INLINE void take_lines(fold_kind kind, const float *const *lines, int count, int64_t columns, float *results)
 {
+    for (int64_t i = 0; i < columns; i += NC_LANES) {
+        const int64_t left = nc_least(columns - i, NC_LANES);
+        nc_vec sum = nc_load_some(lines[0] + i, left);
+        NC_UNROLL
+        for (int v = 1; v < count; v++) sum = combine(kind, sum, nc_load_some(lines[v] + i, left));
+        nc_store_some(results + i, combine(kind, nc_load_some(results + i, left), sum), left);
+    }
+}
+
+/* A kept position and a wide piece of the innermost axis, whose results lie side by side. */
+NC_ALWAYS_INLINE void reduce_wide(fold_kind kind, const reduction *r, int64_t unit, int64_t part, float *y)
+{
+    const nc_reduction *loops = &r->loops;
+    int64_t index[NACRE_MAX_RANK], at[NACRE_MAX_RANK], x, to, offset, ignored;
+    nc_reduction_seek(loops->kept, loops->kept_rank, unit / r->blocks, index, &x, &to);
+    const nc_range piece = nc_share(loops->inner.size, NC_LANES, r->blocks, unit % r->blocks);
+    const nc_range outer = nc_share(loops->reduced_count, 1, r->parts, part);
+    const int64_t columns = piece.end - piece.begin;
+    float *results = y + to + piece.begin;
+    for (int64_t i = 0; i < columns; i += NC_LANES)
+        nc_store_some(results + i, start_of(kind), nc_least(columns - i, NC_LANES));
+    nc_reduction_seek(loops->reduced, loops->reduced_rank, outer.begin, at, &offset, &ignored);
+    for (int64_t i = outer.begin; i < outer.end; i += FEW) {
+        const int count = (int)nc_least(outer.end - i, FEW);
+        const float *lines[FEW];
+        for (int v = 0; v < count; v++) {
+            lines[v] = r->x + x + offset + piece.begin;
+            nc_reduction_next(loops->reduced, loops->reduced_rank, at, &offset, &ignored);
+        }
+        if (count == FEW)
+            take_lines(kind, lines, FEW, columns, results);
+        else
+            for (int v = 0; v < count; v++) take_lines(kind, lines + v, 1, columns, results);
+    }
+    if (r->parts > 1 || r->scale == 1) return;
+    for (int64_t i = 0; i < columns; i++) results[i] *= r->scale;
+}
+
+/* A kept position and a block of the innermost axis: a result per lane. */
+NC_ALWAYS_INLINE void reduce_columns(fold_kind kind, const reduction *r, int64_t unit, int64_t part, float *y)
+{
+    enum { vectors = FEW };
     const nc_reduction *loops = &r->loops;
     int64_t index[NACRE_MAX_RANK], at[NACRE_MAX_RANK], x, to, offset, ignored;
     nc_reduction_seek(loops->kept, loops->kept_rank, unit / r->blocks, index, &x, &to);
     const int64_t column = unit % r->blocks * r->width, columns = nc_least(loops->inner.size - column, r->width);
     const nc_range outer = nc_share(loops->reduced_count, 1, r->parts, part);
-    const int64_t ahead = loops->reduced_rank > 0 ? AHEAD * loops->reduced[loops->reduced_rank - 1].x : 0;
-    nc_vec sums[MANY];
+    nc_vec sums[FEW];
     for (int v = 0; v < vectors; v++) sums[v] = start_of(kind);
     nc_reduction_seek(loops->reduced, loops->reduced_rank, outer.begin, at, &offset, &ignored);
     for (int64_t i = outer.begin; i < outer.end; i++) {
@@ -111,7 +154,6 @@ NC_ALWAYS_INLINE void reduce_columns(fold_kind kind, const reduction *r, int64_t
         if (columns == vectors * NC_LANES) {
             NC_UNROLL
             for (int v = 0; v < vectors; v++) {
-                __builtin_prefetch((const char *)(line + v * NC_LANES) + ahead * (int64_t)sizeof(float));
                 sums[v] = combine(kind, sums[v], nc_load(line + v * NC_LANES));
             }
         } else {
@@ -136,9 +178,9 @@ NC_ALWAYS_INLINE void run_task(fold_kind kind, const reduction *r, int64_t index
         if (r->loops.inner_reduced)
             reduce_lines(kind, r, unit, part, y);
         else if (r->width == BLOCK)
-            reduce_columns(kind, r, unit, part, y, FEW);
+            reduce_columns(kind, r, unit, part, y);
         else
-            reduce_columns(kind, r, unit, part, y, MANY);
+            reduce_wide(kind, r, unit, part, y);
     }
 }
 
@@ -163,7 +205,7 @@ static void min_task(void *user, int64_t index, int thread)
 static void cut(reduction *r)
 {
     const nc_reduction *loops = &r->loops;
-    r->width = loops->inner.size < MANY * NC_LANES ? BLOCK : MANY * NC_LANES;
+    r->width = loops->inner.size < MANY * NC_LANES || loops->inner.y != 1 ? BLOCK : WIDE;
     const int64_t lines = loops->inner_reduced ? loops->inner.size : nc_least(loops->inner.size, r->width);
     const int64_t per_unit = nc_most(loops->reduced_count * lines, 1);
     r->blocks = loops->inner_reduced ? 1 : nc_ceil_div(loops->inner.size, r->width);
@@ -185,10 +227,12 @@ static int64_t result_count(const reduction *r)
 static void add_parts(const reduction *r, fold_kind kind, float *y)
 {
     const int64_t count = result_count(r);
-    for (int64_t i = 0; i < count; i++) {
-        nc_vec total = nc_splat(r->y[i]);
-        for (int64_t part = 1; part < r->parts; part++) total = combine(kind, total, nc_splat(r->y[part * count + i]));
-        y[i] = total[0] * r->scale;
+    for (int64_t i = 0; i < count; i += NC_LANES) {
+        const int64_t left = nc_least(count - i, NC_LANES);
+        nc_vec total = nc_load_some(r->y + i, left);
+        for (int64_t part = 1; part < r->parts; part++)
+            total = combine(kind, total, nc_load_some(r->y + part * count + i, left));
+        nc_store_some(y + i, total * r->scale, left);
     }
 }
 

@@ -8,9 +8,14 @@
 #include "cpu/simd/half.h"
 
 #ifdef NACRE_STRESS
-enum { GRAIN = 1 << 6 };
+enum { GRAIN = 1 << 6, BLOCK = 2 * NC_LANES, MANY_TASKS = 2, STREAMED = 1 };
 #else
-enum { GRAIN = 1 << 14 }; /* elements worth a task */
+enum {
+    GRAIN = 1 << 14,   /* elements worth a task */
+    BLOCK = 64,        /* rows and columns transposed together: pieces of four lines on both sides */
+    MANY_TASKS = 32,   /* keep all threads busy */
+    STREAMED = 1 << 22 /* elements of a result that would not be found in the cache again */
+};
 #endif
 
 typedef struct permutation {
@@ -18,6 +23,7 @@ typedef struct permutation {
     const void *source;
     void *target;
     bool half;       /* elements of two bytes, not four */
+    bool streamed;   /* the result goes around the cache: whole vectors only */
     int contiguous;  /* the axis that is contiguous in the source, -1: none */
     int64_t strip;   /* elements of that axis that a task takes, or lines of the innermost axis */
     int64_t strips;  /* that cover the axis */
@@ -40,6 +46,25 @@ static void store_halves(uint16_t *p, nc_vec v, int64_t count)
         *(nc_halves_any *)p = bits;
     else
         memcpy(p, &bits, (size_t)count * sizeof *p);
+}
+
+static void transpose_whole_square(const float *source, int64_t source_row, float *target, int64_t target_row,
+                                   bool streamed)
+{
+    nc_vec square[NC_LANES];
+    NC_UNROLL
+    for (int i = 0; i < NC_LANES; i++) {
+        square[i] = nc_load(source + i * source_row);
+        nc_fetch(source + i * source_row, BLOCK * source_row);
+    }
+    nc_transpose(square);
+    if (streamed) {
+        NC_UNROLL
+        for (int i = 0; i < NC_LANES; i++) nc_stream(target + i * target_row, square[i]);
+    } else {
+        NC_UNROLL
+        for (int i = 0; i < NC_LANES; i++) nc_store(target + i * target_row, square[i]);
+    }
 }
 
 static void transpose_square(const float *source, int64_t source_row, float *target, int64_t target_row, int64_t rows,
@@ -84,25 +109,38 @@ static void find_outside(const permutation *p, int64_t at, int64_t *source, int6
     }
 }
 
+/* Rows and columns of one position outside, `source` and `target` being the first element's there. */
+static void transpose_block(const permutation *p, int64_t source, int64_t target, nc_range rows, nc_range columns)
+{
+    const int64_t row = p->walk.operands[0].strides[p->walk.rank - 1];
+    for (int64_t i = rows.begin; i < rows.end; i += NC_LANES)
+        for (int64_t j = columns.begin; j < columns.end; j += NC_LANES) {
+            const int64_t from = source + i * row + j, to = target + j * p->inner + i;
+            const int64_t high = nc_least(rows.end - i, NC_LANES), wide = nc_least(columns.end - j, NC_LANES);
+            if (p->half)
+                transpose_square_of_halves((const uint16_t *)p->source + from, row, (uint16_t *)p->target + to,
+                                           p->inner, high, wide);
+            else if (high == NC_LANES && wide == NC_LANES)
+                transpose_whole_square((const float *)p->source + from, row, (float *)p->target + to, p->inner,
+                                       p->streamed);
+            else
+                transpose_square((const float *)p->source + from, row, (float *)p->target + to, p->inner, high, wide);
+        }
+}
+
 static void transpose_strip(void *user, int64_t index, int thread)
 {
     (void)thread;
     const permutation *p = user;
-    const int last = p->walk.rank - 1;
-    const int64_t rows = p->walk.dims[last], row = p->walk.operands[0].strides[last];
-    const int64_t first = index % p->strips * p->strip, columns = p->walk.dims[p->contiguous];
+    const int64_t rows = p->walk.dims[p->walk.rank - 1], columns = p->walk.dims[p->contiguous];
+    const int64_t first = index % p->strips * p->strip, end = nc_least(first + p->strip, columns);
     int64_t source, target;
     find_outside(p, index / p->strips, &source, &target);
-    for (int64_t j = first; j < nc_least(first + p->strip, columns); j += NC_LANES)
-        for (int64_t i = 0; i < rows; i += NC_LANES) {
-            const int64_t from = source + i * row + j, to = target + j * p->inner + i;
-            const int64_t high = nc_least(rows - i, NC_LANES), wide = nc_least(columns - j, NC_LANES);
-            if (p->half)
-                transpose_square_of_halves((const uint16_t *)p->source + from, row, (uint16_t *)p->target + to,
-                                           p->inner, high, wide);
-            else
-                transpose_square((const float *)p->source + from, row, (float *)p->target + to, p->inner, high, wide);
-        }
+    for (int64_t j = first; j < end; j += BLOCK)
+        for (int64_t i = 0; i < rows; i += BLOCK)
+            transpose_block(p, source, target, (nc_range){i, nc_least(i + BLOCK, rows)},
+                            (nc_range){j, nc_least(j + BLOCK, end)});
+    if (p->streamed) nc_stream_end();
 }
 
 static void gather_strip(void *user, int64_t index, int thread)
@@ -159,7 +197,10 @@ static void permute(const nacre_view *from, const nacre_view *to, nacre_team *te
     for (int axis = p.contiguous + 1; axis <= last; axis++) p.inner *= p.walk.dims[axis];
     const int64_t columns = p.walk.dims[p.contiguous], rows = p.walk.dims[last];
     p.outside = p.walk.count / (columns * rows);
-    p.strip = nc_round_up(nc_most(GRAIN / rows, NC_LANES), NC_LANES);
+    const bool many = p.outside * columns >= BLOCK * MANY_TASKS;
+    p.strip = nc_round_up(nc_most(GRAIN / rows, NC_LANES), many ? BLOCK : NC_LANES);
+    p.streamed =
+        !p.half && p.walk.count >= STREAMED && rows % NC_LANES == 0 && (uintptr_t)p.target % NC_VECTOR_BYTES == 0;
     p.strips = nc_ceil_div(columns, p.strip);
     nacre_parallel(team, p.outside * p.strips, transpose_strip, &p);
 }

@@ -10,9 +10,10 @@
 #include <math.h>
 
 #ifdef NACRE_STRESS
-enum { GRAIN = 1 << 5, MOST_PARTS = 3 };
+enum { GRAIN = 1 << 5, MOST_PARTS = 3, STREAMED = 1 };
 #else
 enum { GRAIN = 1 << 14, MOST_PARTS = 32 }; /* elements of a part, parts with sums of their own */
+enum { STREAMED = 1 << 22 };               /* elements of a result that would not be found in the cache again */
 #endif
 
 typedef struct row_norm {
@@ -20,6 +21,7 @@ typedef struct row_norm {
     int64_t weights;                       /* of a sample */
     int64_t parts;                         /* of the samples; depends on the sizes alone */
     bool centred;
+    bool streamed; /* the result goes around the cache */
     double epsilon;
     const float *x, *weight, *bias, *dy;
     float *y, *mean, *var; /* forward; var is the mean square if not centred */
@@ -52,24 +54,45 @@ static int64_t run_end(const row_norm *n, int64_t i)
     return n->repeat == 1 ? n->length : (i / n->repeat + 1) * n->repeat;
 }
 
-static float mean_of(const float *x, int64_t count)
+/* Of the result: around the cache where it is large and not what is read. */
+NC_ALWAYS_INLINE void put_result(const row_norm *n, float *p, nc_vec v, int64_t lanes)
 {
-    nc_vec sum = {0};
-    for (int64_t i = 0; i < count; i += NC_LANES) sum += get(x + i, count - i);
-    return nc_sum(sum) / (float)count;
+    if (n->streamed)
+        nc_stream(p, v);
+    else
+        put(p, v, lanes);
 }
 
+enum { CHAINS = 4 }; /* an addition waits for the one before it */
+
+static float mean_of(const float *x, int64_t count)
+{
+    nc_vec sums[CHAINS] = {{0}};
+    int64_t i = 0;
+    for (; i + CHAINS * NC_LANES <= count; i += CHAINS * NC_LANES) {
+        NC_UNROLL
+        for (int v = 0; v < CHAINS; v++) sums[v] += nc_load(x + i + v * NC_LANES);
+    }
+    for (; i < count; i += NC_LANES) sums[0] += get(x + i, count - i);
+    return nc_sum((sums[0] + sums[1]) + (sums[2] + sums[3])) / (float)count;
+}
+
+/* Meanwhile the next row is fetched: while this one is worked on memory would rest. */
 static float mean_square(const float *x, float centre, int64_t count)
 {
-    nc_vec sum = {0};
+    nc_vec sums[CHAINS] = {{0}};
     int64_t i = 0;
-    for (; i + NC_LANES <= count; i += NC_LANES) {
-        const nc_vec d = nc_load(x + i) - centre;
-        sum = nc_fma(d, d, sum);
+    for (; i + CHAINS * NC_LANES <= count; i += CHAINS * NC_LANES) {
+        NC_UNROLL
+        for (int v = 0; v < CHAINS; v++) {
+            const nc_vec d = nc_load(x + i + v * NC_LANES) - centre;
+            nc_fetch(x + i + v * NC_LANES, count);
+            sums[v] = nc_fma(d, d, sums[v]);
+        }
     }
     float rest = 0;
     for (; i < count; i++) rest += (x[i] - centre) * (x[i] - centre);
-    return (nc_sum(sum) + rest) / (float)count;
+    return (nc_sum((sums[0] + sums[1]) + (sums[2] + sums[3])) + rest) / (float)count;
 }
 
 static float inverse_of(const row_norm *n, float var)
@@ -92,7 +115,8 @@ static void forward_row(const row_norm *n, int64_t row, const float *weight, con
         for (int64_t i = start; i < run_end(n, start); i += NC_LANES) {
             const int64_t lanes = run_end(n, start) - i;
             const nc_vec normal = (get(x + i, lanes) - mean) * inverse;
-            put(y + i, nc_fma(normal, weights_at(n, weight, i, lanes, 1), weights_at(n, bias, i, lanes, 0)), lanes);
+            put_result(n, y + i, nc_fma(normal, weights_at(n, weight, i, lanes, 1), weights_at(n, bias, i, lanes, 0)),
+                       lanes);
         }
 }
 
@@ -105,6 +129,7 @@ static void forward_part(void *user, int64_t index, int thread)
         const int64_t first = row % n->rows * (n->weights / n->rows);
         forward_row(n, row, n->weight ? n->weight + first : NULL, n->bias ? n->bias + first : NULL);
     }
+    if (n->streamed) nc_stream_end();
 }
 
 /* ---- gradients ------------------------------------------------------------------------------------------------------
@@ -152,7 +177,9 @@ static void backward_row(const row_norm *n, int64_t row, const float *weight, fl
             const int64_t lanes = run_end(n, start) - i;
             const nc_vec h = get(dy + i, lanes) * weights_at(n, weight, i, lanes, 1);
             const nc_vec normal = (get(x + i, lanes) - mean) * inverse;
-            put(dx + i, (h - mean_h - normal * mean_hn) * inverse, lanes);
+            put_result(n, dx + i, (h - mean_h - normal * mean_hn) * inverse, lanes);
+            nc_fetch(x + i, n->length);
+            nc_fetch(dy + i, n->length);
         }
 }
 
@@ -167,6 +194,7 @@ static void backward_part(void *user, int64_t index, int thread)
         const int64_t first = row % n->rows * (n->weights / n->rows);
         backward_row(n, row, n->weight ? n->weight + first : NULL, dweight + first, dbias + first);
     }
+    if (n->streamed) nc_stream_end();
 }
 
 /* The parts' sums side by side become the result, in order. */
@@ -218,6 +246,13 @@ static const void *optional(const nacre_call *call, int index)
     return index < call->input_count ? call->inputs[index].data : NULL;
 }
 
+/* Whole vectors only, each at an address that is a multiple of its size. */
+static bool is_streamed(const row_norm *n, const float *result)
+{
+    return n->samples * n->rows * n->length >= STREAMED && (uintptr_t)result % NC_VECTOR_BYTES == 0 && result != n->x &&
+           result != n->dy && (n->repeat == 1 ? n->length : n->repeat) % NC_LANES == 0;
+}
+
 static void run_forward(const nacre_call *call, row_norm n)
 {
     n.x = call->inputs[0].data;
@@ -226,6 +261,7 @@ static void run_forward(const nacre_call *call, row_norm n)
     n.y = call->outputs[0].data;
     n.mean = n.centred ? call->outputs[1].data : NULL;
     n.var = call->outputs[n.centred ? 2 : 1].data;
+    n.streamed = is_streamed(&n, n.y);
     nacre_parallel(call->team, n.parts, forward_part, &n);
 }
 
@@ -238,6 +274,7 @@ static void run_backward(const nacre_call *call, row_norm n)
     n.weight = optional(call, n.centred ? 4 : 3);
     n.dx = call->outputs[0].data;
     n.sums = call->workspace;
+    n.streamed = is_streamed(&n, n.dx);
     nacre_parallel(call->team, n.parts, backward_part, &n);
     add_parts(&n, n.sums, call->outputs[1].data);
     if (n.centred) add_parts(&n, n.sums + n.weights, call->outputs[2].data);

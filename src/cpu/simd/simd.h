@@ -74,6 +74,12 @@ NC_ALWAYS_INLINE void nc_store64(double *p, nc_vec64 v)
     *(nc_vec64_any *)p = v;
 }
 
+/* Fetches the line `ahead` floats behind p; any address will do. */
+NC_ALWAYS_INLINE void nc_fetch(const float *p, int64_t ahead)
+{
+    __builtin_prefetch((const char *)p + ahead * (int64_t)sizeof *p);
+}
+
 NC_ALWAYS_INLINE nc_vec nc_splat(float x)
 {
     return x - (nc_vec){0}; /* not 0 + x: that would turn -0 into 0 */
@@ -153,6 +159,14 @@ NC_ALWAYS_INLINE void nc_stream(float *p, nc_vec v)
 #else
     nc_store(p, v);
 #endif
+}
+
+/* A row of which all but the last vector begin at such addresses. */
+NC_ALWAYS_INLINE void nc_stream_row(float *to, const float *from, int64_t count)
+{
+    int64_t i = 0;
+    for (; i + NC_LANES <= count; i += NC_LANES) nc_stream(to + i, nc_load(from + i));
+    if (i < count) nc_store_some(to + i, nc_load_some(from + i, count - i), count - i);
 }
 
 NC_ALWAYS_INLINE void nc_stream_end(void)

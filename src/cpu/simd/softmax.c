@@ -6,7 +6,13 @@
 
 #include <nacre/backend.h>
 
-enum { GRAIN = 1 << 12 }; /* elements worth a task */
+#ifdef NACRE_STRESS
+enum { GRAIN = 1 << 5, STREAMED = 1 };
+#else
+enum { GRAIN = 1 << 12 };    /* elements worth a task */
+enum { STREAMED = 1 << 22 }; /* elements of a result that would not be found in the cache again */
+#endif
+enum { CHAINS = 4 }; /* vectors side by side, where a result waits for the one before it */
 
 /* ---- lines ------------------------------------------------------------------------------------------------------- */
 
@@ -30,7 +36,6 @@ NC_ALWAYS_INLINE void put(float *p, nc_vec v, int64_t lanes)
 /* The largest number; a NaN among finite ones may be passed over, for it shows in what is computed next. */
 static float largest_of(const float *x, int64_t count)
 {
-    enum { CHAINS = 4 }; /* a comparison waits for the one before it */
     const float infinity = __builtin_inff();
     nc_vec largest[CHAINS];
     for (int v = 0; v < CHAINS; v++) largest[v] = nc_splat(-infinity);
@@ -47,13 +52,14 @@ static float largest_of(const float *x, int64_t count)
     return top;
 }
 
-/* sum(exp(x - top)); with y, the terms are stored there. */
+/* sum(exp(x - top)); with y, the terms are stored there. Meanwhile the next line is fetched, for memory would rest. */
 NC_ALWAYS_INLINE float sum_of_exponentials(const float *x, float top, int64_t count, float *y)
 {
     nc_vec sum = {0};
     int64_t i = 0;
     for (; i + NC_LANES <= count; i += NC_LANES) {
         const nc_vec term = nc_exp(nc_load(x + i) - top);
+        nc_fetch(x + i, count);
         if (y) nc_store(y + i, term);
         sum += term;
     }
@@ -78,37 +84,65 @@ static float log_sum_exp(const float *x, int64_t count)
     return top + nc_log(nc_splat(sum_of_exponentials(x, top, count, NULL)))[0];
 }
 
-static void softmax_line(const float *x, float *y, int64_t count)
+/* Of a result: around the cache where it is large and not what is read. */
+NC_ALWAYS_INLINE void put_result(bool streamed, float *p, nc_vec v, int64_t lanes)
 {
-    const float top = largest_of(x, count), sum = sum_of_exponentials(x, top, count, y);
-    if (!is_finite(top)) return;
-    const float scale = 1 / sum;
-    for (int64_t i = 0; i < count; i += NC_LANES) put(y + i, get(y + i, count - i, 0) * scale, count - i);
+    if (streamed)
+        nc_stream(p, v);
+    else
+        put(p, v, lanes);
 }
 
-static void log_softmax_line(const float *x, float *y, int64_t count)
+/* `terms` may be y, unless that is streamed. */
+static void softmax_line(const float *x, float *terms, float *y, int64_t count, bool streamed)
 {
+    const float top = largest_of(x, count), sum = sum_of_exponentials(x, top, count, terms);
+    const float scale = is_finite(top) ? 1 / sum : 1;
+    for (int64_t i = 0; i < count; i += NC_LANES)
+        put_result(streamed, y + i, get(terms + i, count - i, 0) * scale, count - i);
+}
+
+static void log_softmax_line(const float *x, float *terms, float *y, int64_t count, bool streamed)
+{
+    (void)terms;
     const float log_sum = log_sum_exp(x, count);
-    for (int64_t i = 0; i < count; i += NC_LANES) put(y + i, get(x + i, count - i, 0) - log_sum, count - i);
+    for (int64_t i = 0; i < count; i += NC_LANES)
+        put_result(streamed, y + i, get(x + i, count - i, 0) - log_sum, count - i);
 }
 
-static void softmax_backward_line(const float *dy, const float *y, float *dx, int64_t count)
+static float dot(const float *a, const float *b, int64_t count)
 {
-    nc_vec dot = {0};
-    for (int64_t i = 0; i < count; i += NC_LANES)
-        dot = nc_fma(get(dy + i, count - i, 0), get(y + i, count - i, 0), dot);
-    const float total = nc_sum(dot);
-    for (int64_t i = 0; i < count; i += NC_LANES)
-        put(dx + i, get(y + i, count - i, 0) * (get(dy + i, count - i, 0) - total), count - i);
+    nc_vec sums[CHAINS] = {{0}};
+    int64_t i = 0;
+    for (; i + CHAINS * NC_LANES <= count; i += CHAINS * NC_LANES) {
+        NC_UNROLL
+        for (int v = 0; v < CHAINS; v++)
+            sums[v] = nc_fma(nc_load(a + i + v * NC_LANES), nc_load(b + i + v * NC_LANES), sums[v]);
+    }
+    for (; i < count; i += NC_LANES) sums[0] = nc_fma(get(a + i, count - i, 0), get(b + i, count - i, 0), sums[0]);
+    return nc_sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
-static void log_softmax_backward_line(const float *dy, const float *y, float *dx, int64_t count)
+static void softmax_backward_line(const float *dy, const float *y, float *dx, int64_t count, bool streamed)
+{
+    const float total = dot(dy, y, count);
+    for (int64_t i = 0; i < count; i += NC_LANES) {
+        nc_fetch(dy + i, count);
+        nc_fetch(y + i, count);
+        put_result(streamed, dx + i, get(y + i, count - i, 0) * (get(dy + i, count - i, 0) - total), count - i);
+    }
+}
+
+static void log_softmax_backward_line(const float *dy, const float *y, float *dx, int64_t count, bool streamed)
 {
     nc_vec sum = {0};
     for (int64_t i = 0; i < count; i += NC_LANES) sum += get(dy + i, count - i, 0);
     const nc_vec total = nc_splat(nc_sum(sum));
-    for (int64_t i = 0; i < count; i += NC_LANES)
-        put(dx + i, nc_fma(nc_exp(get(y + i, count - i, 0)), -total, get(dy + i, count - i, 0)), count - i);
+    for (int64_t i = 0; i < count; i += NC_LANES) {
+        nc_fetch(dy + i, count);
+        put_result(streamed, dx + i, nc_fma(nc_exp(get(y + i, count - i, 0)), -total, get(dy + i, count - i, 0)),
+                   count - i);
+    }
 }
 
 /* ---- all lines of a tensor --------------------------------------------------------------------------------------- */
@@ -117,7 +151,8 @@ typedef struct lines {
     nacre_shape starts; /* positions of lines: the axis has size 1 */
     int axis;
     int64_t count, length, per_task;
-    float *scratch; /* for each thread three lines; NULL where all are contiguous */
+    float *scratch; /* for each thread three lines; NULL where all are contiguous and the result is not streamed */
+    bool streamed;  /* the result goes around the cache */
 } lines;
 
 static lines lines_of(const nacre_shape *shape, int axis)
@@ -169,9 +204,23 @@ static float *scratch_line(const lines *l, int thread, int index)
     return l->scratch + (thread * SCRATCH_LINES + index) * nc_round_up(l->length, NC_LANES);
 }
 
+/* Large, and each line whole vectors. */
+static bool may_be_streamed(const nacre_view *view, int axis)
+{
+    return view->strides[axis] == 1 && view->shape.dims[axis] % NC_LANES == 0 &&
+           nacre_shape_count(view->shape) >= STREAMED;
+}
+
+static bool is_streamed(const nacre_call *call, const nacre_view *result, int axis)
+{
+    bool streamed = may_be_streamed(result, axis) && (uintptr_t)result->data % NC_VECTOR_BYTES == 0;
+    for (int i = 0; i < call->input_count; i++) streamed = streamed && call->inputs[i].data != result->data;
+    return streamed;
+}
+
 static size_t scratch_bytes(const nacre_node_info *info, const nacre_view *view, int axis)
 {
-    if (view->strides[axis] == 1) return 0;
+    if (view->strides[axis] == 1 && !may_be_streamed(view, axis)) return 0;
     return sizeof(float) * (size_t)(info->threads * SCRATCH_LINES * nc_round_up(view->shape.dims[axis], NC_LANES));
 }
 
@@ -180,8 +229,8 @@ static size_t scratch_bytes(const nacre_node_info *info, const nacre_view *view,
 typedef struct softmax {
     lines lines;
     nacre_view in[2], out; /* x; dy and y */
-    void (*forward)(const float *x, float *y, int64_t count);
-    void (*backward)(const float *dy, const float *y, float *dx, int64_t count);
+    void (*forward)(const float *x, float *terms, float *y, int64_t count, bool streamed);
+    void (*backward)(const float *dy, const float *y, float *dx, int64_t count, bool streamed);
 } softmax;
 
 static void softmax_lines(void *user, int64_t index, int thread)
@@ -193,18 +242,20 @@ static void softmax_lines(void *user, int64_t index, int thread)
         float *y = line_to_write(l, &s->out, to, scratch_line(l, thread, 0));
         const float *a = read_line(l, &s->in[0], line_offset(l, &s->in[0], i), scratch_line(l, thread, 1));
         if (s->forward)
-            s->forward(a, y, l->length);
+            s->forward(a, l->streamed ? scratch_line(l, thread, 0) : y, y, l->length, l->streamed);
         else
             s->backward(a, read_line(l, &s->in[1], line_offset(l, &s->in[1], i), scratch_line(l, thread, 2)), y,
-                        l->length);
+                        l->length, l->streamed);
         write_line(l, &s->out, to, y);
     }
+    if (l->streamed) nc_stream_end();
 }
 
 static void run_lines(const nacre_call *call, softmax *s)
 {
     s->lines = lines_of(&call->outputs[0].shape, (int)call->attributes[0]);
     s->lines.scratch = call->workspace;
+    s->lines.streamed = is_streamed(call, &call->outputs[0], s->lines.axis);
     s->in[0] = call->inputs[0];
     if (call->input_count > 1) s->in[1] = call->inputs[1];
     s->out = call->outputs[0];
@@ -311,19 +362,30 @@ static void loss_lines(void *user, int64_t index, int thread)
     }
 }
 
+/* Of classes [i, i + lanes), but for what the target itself adds. */
+NC_ALWAYS_INLINE nc_vec gradient_at(const cross_entropy *c, const float *x, int64_t i, float log_sum, float all,
+                                    float d, const target *t)
+{
+    const int64_t left = c->lines.length - i;
+    nc_vec g = nc_exp(get(x + i, left, 0) - log_sum) * all;
+    if (t->smoothed != 0) g -= c->spread * (c->weight ? get(c->weight + i, left, 0) : nc_splat(1));
+    return all == 0 ? (nc_vec){0} : g * d;
+}
+
 static void gradient_line(const cross_entropy *c, int64_t line, const float *x, float *dx)
 {
     const target t = read_target(c, line);
     const int64_t count = c->lines.length;
     const float on_target = (1 - c->smoothing) * t.weight, all = on_target + t.smoothed, d = c->dloss[line];
-    const bool exists = t.class >= 0 && t.class < count;
-    for (int64_t i = 0; i < count; i += NC_LANES) {
-        const int64_t left = count - i;
-        nc_vec g = nc_exp(get(x + i, left, 0) - c->given_log_sum[line]) * all;
-        if (t.smoothed != 0) g -= c->spread * (c->weight ? get(c->weight + i, left, 0) : nc_splat(1));
-        put(dx + i, all == 0 ? (nc_vec){0} : g * d, left);
-    }
-    if (exists && all != 0) dx[t.class] -= d * on_target;
+    const float log_sum = c->given_log_sum[line];
+    const bool exists = t.class >= 0 && t.class < count && all != 0;
+    const int64_t own =
+        exists ? t.class / NC_LANES * NC_LANES : 0; /* x may be overwritten: the target's vector first */
+    nc_vec of_target = gradient_at(c, x, own, log_sum, all, d, &t);
+    if (exists) of_target[t.class - own] -= d * on_target;
+    for (int64_t i = 0; i < count; i += NC_LANES)
+        put_result(c->lines.streamed, dx + i, gradient_at(c, x, i, log_sum, all, d, &t), count - i);
+    put_result(c->lines.streamed, dx + own, of_target, count - own);
 }
 
 static void gradient_lines(void *user, int64_t index, int thread)
@@ -337,6 +399,7 @@ static void gradient_lines(void *user, int64_t index, int thread)
         gradient_line(c, i, x, dx);
         write_line(l, &c->dlogits, to, dx);
     }
+    if (l->streamed) nc_stream_end();
 }
 
 static cross_entropy describe(const nacre_call *call, int logits, int weight)
@@ -369,6 +432,7 @@ static void run_cross_entropy_backward(const nacre_call *call)
     c.dloss = call->inputs[0].data;
     c.given_log_sum = call->inputs[3].data;
     c.dlogits = call->outputs[0];
+    c.lines.streamed = is_streamed(call, &c.dlogits, CLASSES);
     nacre_parallel(call->team, nc_ceil_div(c.lines.count, c.lines.per_task), gradient_lines, &c);
 }
 
