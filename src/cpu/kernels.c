@@ -21,6 +21,9 @@
     X(nc_conv_winograd2_kernel_##isa)                                                                                  \
     X(nc_conv_backward_data_winograd2_kernel_##isa)                                                                    \
     X(nc_conv_backward_weight_winograd2_kernel_##isa)                                                                  \
+    X(nc_conv_winograd_strided_kernel_##isa)                                                                           \
+    X(nc_conv_backward_data_winograd_strided_kernel_##isa)                                                             \
+    X(nc_conv_backward_weight_winograd_strided_kernel_##isa)                                                           \
     X(nc_conv_direct_kernel_##isa)                                                                                     \
     X(nc_conv_backward_data_direct_kernel_##isa)                                                                       \
     X(nc_conv_backward_weight_direct_kernel_##isa)                                                                     \

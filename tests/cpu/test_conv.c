@@ -272,6 +272,26 @@ static void many_channels(void)
                     .stride = {2, 2}});
 }
 
+/* Images halved: odd and even sizes, every padding, few tiles of many channels and many of few. */
+static void halved(void)
+{
+    for (int pad = 0; pad <= 3; pad++)
+        check((nc_conv){.batch = 3,
+                        .in_channels = 5 + 16 * pad,
+                        .out_channels = 37 - 9 * pad,
+                        .in = {9 + pad, 20 - pad},
+                        .kernel = {4, 4},
+                        .pad = {pad, 3 - pad},
+                        .stride = {2, 2}});
+    check((nc_conv){.batch = 2,
+                    .in_channels = 130,
+                    .out_channels = 150,
+                    .in = {8, 8},
+                    .kernel = {4, 4},
+                    .pad = {1, 1},
+                    .stride = {2, 2}});
+}
+
 static void one_channel_per_group(void)
 {
     for (int stride = 1; stride <= 2; stride++)
@@ -295,6 +315,7 @@ int main(void)
     NC_RUN(strides_dilations_groups);
     NC_RUN(padding_only_after);
     NC_RUN(many_channels);
+    NC_RUN(halved);
     NC_RUN(one_channel_per_group);
     for (int t = 0; t < 2; t++) nacre_context_destroy(contexts[t]);
     return nc_report();

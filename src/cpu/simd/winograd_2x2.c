@@ -7,9 +7,11 @@
 #include "cpu/simd/simd.h"
 
 enum {
-    OUT = 2,             /* outputs of a tile along an axis */
-    SIDE = OUT + 2,      /* inputs of a tile along an axis */
-    LEAST_CHANNELS = 24, /* of either side; with fewer the transforms cost more than they save */
+    OUT = 2, /* outputs of a tile along an axis */
+    TAPS = 3,
+    STEP = 1,
+    SIDE = OUT + TAPS - 1, /* inputs of a tile along an axis */
+    LEAST_CHANNELS = 24,   /* of either side; with fewer the transforms cost more than they save */
 };
 
 /* B' d */
