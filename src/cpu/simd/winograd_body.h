@@ -23,12 +23,13 @@
  * of the weights tiles) and at most a, b, g roundings in a line of A', B' and G, a result has R = 2 (a + b + g) + C of
  * them one after the other, so that to first order, for |x| <= X and |w| <= W,
  *
- *     |error| <= u R K^2 C X W,    K = largest line of  |A'| [ (|G| 1) . (|B'| 1) ];    direct: u (T C) T C X W, T = TAPS^2.
+ *     |error| <= u R K^2 C X W,    K = largest line of  |A'| [ (|G| 1) . (|B'| 1) ];    direct: u T C T C X W,
  *
- * That is the worst case. Independent roundings add up like a random walk: on random data, relative to the root mean
- * square of the results,
+ * where T = TAPS^2. That is the worst case. Independent roundings add up like a random walk: on random data, relative
+ * to the root mean square of the results,
  *
- *     error ~ (u / sqrt 3) (S^2 / TAPS) sqrt(C / 2 + 2 (a + b + g)),    S^2 = largest line of  A'^2 [ (G^2 1) . (B'^2 1) ]
+ *     error ~ (u / sqrt 3) (S^2 / TAPS) sqrt(C / 2 + 2 (a + b + g)),
+ *     S^2 = largest line of  A'^2 [ (G^2 1) . (B'^2 1) ]
  *
  * with the squares taken element by element; direct: (u / sqrt 3) sqrt(T C / 2). The largest of many errors is about
  * five times that, the largest result at least three times its root mean square. K, S and the roundings stand beside

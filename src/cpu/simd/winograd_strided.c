@@ -1,10 +1,10 @@
 /* cpu/simd/winograd_strided.c - F(4x4, 2x2) on the phases of 4x4 kernels of stride 2, those that halve or double
  * images: 25 multiplications in place of 64. See winograd_body.h.
  *
- * The points are P, -P, Q, -Q and infinity. K = 12.7 and S^2 = 9.5 with a = 3, b = 2, g = 3 roundings; found by trying
- * a grid of pairs, as were those of winograd_4x4.c. Forward and for the weights' gradients sums are over the four
- * phases too, C = 4 times the input channels, and a direct sum has 4 C products. On random data an error is about 3.2
- * sqrt(C / 2 + 16) u / sqrt 3, twice the direct sum's. */
+ * The points are P, -P, Q, -Q and infinity. K = 12.6 and S^2 = 9.5 with a = 3, b = 2, g = 3 roundings; found by trying
+ * a grid of pairs, as were those of winograd_4x4.c. C counts the channels of all phases where these are summed:
+ * forward, four times the input's. On random data an error is about 4.7 sqrt(C / 2 + 16) u / sqrt 3, two and a half
+ * times the direct sum's. */
 #include "cpu/simd/simd.h"
 
 enum {
