@@ -93,9 +93,12 @@ static const struct rule *rule_of(const nacre_op *op)
 
 /* ---- tensors in two types ---------------------------------------------------------------------------------------- */
 
-/* A tensor of the old graph in the new one: in f32, in 16 bits, or first in one and then, when asked for, in both. */
+/* A tensor of the old graph in the new one: in f32, in 16 bits, or first in one and then, when asked for, in both.
+ *
+ * What the gradient reads of the forward part is kept until then, so where it is taken for narrow it is kept narrow:
+ * f32 that the gradient needs of it is made anew, and not merged with what the forward part had. */
 struct forms {
-    nacre_tensor *wide, *narrow;
+    nacre_tensor *wide, *narrow, *wide_again;
     bool is_narrow;     /* what operations that follow take it for */
     bool read_narrowly; /* has readers that are not f32 whatever comes */
 };
@@ -104,6 +107,7 @@ struct precision {
     nc_rewrite rewrite;
     struct forms *forms; /* per tensor of the old graph, like rewrite.map */
     nacre_dtype narrow;
+    bool backward; /* the node that is placed belongs to the gradient */
 };
 
 static struct forms *forms_of(const struct precision *p, const nacre_tensor *old)
@@ -117,6 +121,15 @@ static nacre_tensor *cast(const struct precision *p, const nacre_tensor *old, na
     return nacre_cast(tensor, dtype);
 }
 
+static nacre_tensor *widened_again(const struct precision *p, const nacre_tensor *old, struct forms *forms)
+{
+    if (forms->wide_again) return forms->wide_again;
+    if (!forms->narrow) forms->narrow = cast(p, old, forms->wide, p->narrow);
+    forms->wide_again = cast(p, old, forms->narrow, old->dtype);
+    if (forms->wide_again) forms->wide_again->node->repetition = 1;
+    return forms->wide_again;
+}
+
 /* The value in the type it has in the old graph, or in 16 bits if that is f32 and `narrow` asks for it. */
 static nacre_tensor *in_form(const struct precision *p, const nacre_tensor *old, bool narrow)
 {
@@ -126,6 +139,7 @@ static nacre_tensor *in_form(const struct precision *p, const nacre_tensor *old,
         if (!forms->narrow) forms->narrow = cast(p, old, forms->wide, p->narrow);
         return forms->narrow;
     }
+    if (forms->is_narrow && p->backward && !old->node->backward) return widened_again(p, old, forms);
     if (!forms->wide) forms->wide = cast(p, old, forms->narrow, old->dtype);
     return forms->wide;
 }
@@ -293,6 +307,7 @@ static bool place(struct precision *p, const nc_node *node)
     const struct form wide = {ALL_WIDE, false};
     struct form forms[2];
     bool narrow = false;
+    p->backward = node->backward;
     const int count = is_fixed(node) ? 0 : list_forms(p, node, rule, forms, &narrow);
     for (int i = 0; i < count; i++) {
         nc_node *copy = shaped(p, node, rule, &forms[i]);

@@ -194,11 +194,59 @@ static void other_types_are_refused(void)
     nacre_context_destroy(ctx);
 }
 
+/* A norm takes and gives what comes, with f32 parameters and statistics. */
+static void norms_follow_their_data(void)
+{
+    nacre_context *ctx = nacre_context_create(&(nacre_context_options){.device = NACRE_DEVICE_REFERENCE});
+    nacre_graph *g = nacre_graph_create(ctx);
+    nacre_tensor *a = nacre_input(g, "a", NACRE_F32, NACRE_SHAPE(ROWS, WIDTH));
+    nacre_tensor *w = nacre_input(g, "w", NACRE_F32, NACRE_SHAPE(WIDTH, WIDTH));
+    nacre_tensor *scale = nacre_input(g, "scale", NACRE_F32, NACRE_SHAPE(WIDTH));
+    nacre_tensor *shift = nacre_input(g, "shift", NACRE_F32, NACRE_SHAPE(WIDTH));
+    nacre_tensor *h = nacre_batch_norm_with(nacre_matmul(a, w, false, true), scale, shift, 1e-5);
+    nacre_tensor *loss = nacre_sum(nacre_square(nacre_matmul(nacre_relu(h), w, false, true)), NULL), *grad;
+    nacre_gradients(loss, &w, 1, &grad);
+    nacre_output(grad);
+    struct seen seen = {0};
+    nacre_graph_set_precision(g, NACRE_BF16);
+    NC_CHECK(nacre_plan_visit(g, note, &seen) == NACRE_OK);
+    NC_CHECK_CONTAINS(seen.signatures, "batch_norm: bf16[8,48] f32[48] f32[48] -> bf16[8,48] f32[48] f32[48]");
+    NC_CHECK_CONTAINS(seen.signatures, "batch_norm_backward: bf16[8,48] bf16[8,48] f32[48] f32[48] f32[48] -> "
+                                       "bf16[8,48] f32[48] f32[48]");
+    nacre_graph_destroy(g);
+    nacre_context_destroy(ctx);
+}
+
+/* What the gradient needs in f32 of what follows in 16 bits is widened again there, and not kept from before. */
+static void the_gradient_widens_for_itself(void)
+{
+    nacre_context *ctx = nacre_context_create(&(nacre_context_options){.device = NACRE_DEVICE_REFERENCE});
+    nacre_graph *g = nacre_graph_create(ctx);
+    nacre_tensor *a = nacre_input(g, "a", NACRE_F32, NACRE_SHAPE(ROWS, WIDTH));
+    nacre_tensor *w = nacre_input(g, "w", NACRE_F32, NACRE_SHAPE(WIDTH, WIDTH));
+    nacre_tensor *h = nacre_relu(nacre_matmul(a, w, false, true));
+    nacre_tensor *loss = nacre_sum(nacre_mul(nacre_log1p(h), nacre_log1p(h)), NULL), *grad;
+    nacre_gradients(loss, &w, 1, &grad);
+    nacre_output(grad);
+    nacre_output(loss);
+    struct seen seen = {0};
+    nacre_graph_set_precision(g, NACRE_BF16);
+    NC_CHECK(nacre_plan_visit(g, note, &seen) == NACRE_OK);
+    const char *first = strstr(seen.signatures, "cast: bf16[8,48] -> f32[8,48]");
+    const char *second = first ? strstr(first + 1, "cast: bf16[8,48] -> f32[8,48]") : NULL;
+    const char *backward = strstr(seen.signatures, "relu_backward");
+    NC_CHECK(first && second && backward && first < second && second < backward);
+    nacre_graph_destroy(g);
+    nacre_context_destroy(ctx);
+}
+
 int main(void)
 {
     NC_RUN(numbers_are_those_of_rounded_factors);
     NC_RUN(classes_of_operations);
     NC_RUN(a_changed_weight_is_rounded_again);
+    NC_RUN(norms_follow_their_data);
+    NC_RUN(the_gradient_widens_for_itself);
     NC_RUN(other_types_are_refused);
     return nc_report();
 }

@@ -4,10 +4,12 @@
  * matrices [N, C] are one image of N * H * W pixels with channels side by side, plain ones have pixels side by side.
  * The statistics of a slab of pixels are taken in one pass and joined in a fixed order (Chan, Golub and LeVeque 1979),
  * so that x is read from memory once for them and once for the result: the other way round, so that what was read last
- * is found in the cache. Results larger than the cache go around it. */
+ * is found in the cache. Results larger than the cache go around it.
+ *
+ * x, dy and the result may be of 16 bits, all alike, and so may statistics and parameters; sums are f32. */
 #include "cpu/layout.h"
 #include "cpu/share.h"
-#include "cpu/simd/simd.h"
+#include "cpu/simd/half.h"
 
 #include <math.h>
 
@@ -27,8 +29,9 @@ typedef struct batch_norm {
     bool across;                      /* channels are contiguous */
     bool streamed;                    /* the result goes around the cache */
     int64_t slab, slabs;              /* pixels of a slab, slabs of an image */
-    const float *x, *dy;
-    float *y;
+    nacre_dtype dtype;                /* of x, dy and y */
+    const void *x, *dy;
+    void *y;
     /* [slabs of all images][channels]: sums over a slab of x and of squared deviations, or of dy and of dy n */
     float *first, *second;
     float *scale, *shift; /* [channels]: y = x scale + shift, dx = dy scale + x slope + shift */
@@ -49,6 +52,7 @@ static batch_norm describe(const nacre_view *x, void *workspace)
     }
     b.slab = nc_least(nc_most(b.across ? SLAB_ACROSS / b.channels : SLAB, 1), b.pixels);
     b.slabs = nc_ceil_div(b.pixels, b.slab);
+    b.dtype = x->dtype;
     b.x = x->data;
     const int64_t partials = b.images * b.slabs * b.channels;
     b.first = workspace;
@@ -78,6 +82,23 @@ NC_ALWAYS_INLINE void put(float *p, nc_vec v, int64_t lanes)
         nc_store_some(p, v, lanes);
 }
 
+/* Elements [at, at + lanes) of x, dy or y. `dtype` is known when this is compiled. */
+NC_ALWAYS_INLINE nc_vec get_data(nacre_dtype dtype, const void *data, int64_t at, int64_t lanes)
+{
+    if (dtype == NACRE_F32) return get((const float *)data + at, lanes);
+    if (lanes < NC_LANES) return nc_load_as(dtype, data, at, lanes);
+    const uint16_t *halves = (const uint16_t *)data + at;
+    return dtype == NACRE_BF16 ? nc_load_bf16(halves) : nc_load_f16(halves);
+}
+
+NC_ALWAYS_INLINE void put_data(nacre_dtype dtype, void *data, int64_t at, nc_vec v, int64_t lanes)
+{
+    if (dtype == NACRE_F32)
+        put((float *)data + at, v, lanes);
+    else
+        nc_store_as(dtype, data, at, v, nc_least(lanes, NC_LANES));
+}
+
 /* ---- a line of lanes: pixels of one channel, or channels of one pixel ----------------------------------------------
  */
 
@@ -96,35 +117,35 @@ static slab find_slab(const batch_norm *b, int64_t index, int64_t channel)
 }
 
 /* Sum and squared deviations from the slab's mean, for one channel of contiguous pixels. */
-static void moments_along(const batch_norm *b, slab s)
+NC_ALWAYS_INLINE void moments_along(nacre_dtype dtype, const batch_norm *b, slab s)
 {
-    const float *x = b->x + s.offset;
     nc_vec sum = {0}, squares = {0};
-    for (int64_t i = 0; i < s.pixels; i += NC_LANES) sum += get(x + i, s.pixels - i);
+    for (int64_t i = 0; i < s.pixels; i += NC_LANES) sum += get_data(dtype, b->x, s.offset + i, s.pixels - i);
     const float total = nc_sum(sum), mean = total / (float)s.pixels;
     int64_t i = 0;
     for (; i + NC_LANES <= s.pixels; i += NC_LANES) {
-        const nc_vec d = nc_load(x + i) - mean;
+        const nc_vec d = get_data(dtype, b->x, s.offset + i, NC_LANES) - mean;
         squares = nc_fma(d, d, squares);
     }
-    float rest = 0;
-    for (; i < s.pixels; i++) rest += (x[i] - mean) * (x[i] - mean);
+    float rest[NC_LANES] = {0}, squared = 0;
+    if (i < s.pixels) nc_store(rest, get_data(dtype, b->x, s.offset + i, s.pixels - i) - mean);
+    for (int64_t k = 0; k < s.pixels - i; k++) squared += rest[k] * rest[k];
     b->first[s.partial] = total;
-    b->second[s.partial] = nc_sum(squares) + rest;
+    b->second[s.partial] = nc_sum(squares) + squared;
 }
 
 /* The same for some vectors of contiguous channels, in one pass: deviations are taken from the slab's first pixel. As
  * that is one of the pixels, what is subtracted in the end is at most their number times what is left. */
-NC_ALWAYS_INLINE void moments_across(const batch_norm *b, slab s, int vectors, int64_t lanes)
+NC_ALWAYS_INLINE void moments_across(nacre_dtype dtype, const batch_norm *b, slab s, int vectors, int64_t lanes)
 {
-    const float *x = b->x + s.offset;
+    int64_t at = s.offset;
     nc_vec pivot[ABREAST], sum[ABREAST] = {{0}}, off[ABREAST] = {{0}}, squares[ABREAST] = {{0}};
     NC_UNROLL
-    for (int v = 0; v < vectors; v++) pivot[v] = get(x + v * NC_LANES, lanes);
-    for (int64_t i = 0; i < s.pixels; i++, x += b->channels) {
+    for (int v = 0; v < vectors; v++) pivot[v] = get_data(dtype, b->x, at + v * NC_LANES, lanes);
+    for (int64_t i = 0; i < s.pixels; i++, at += b->channels) {
         NC_UNROLL
         for (int v = 0; v < vectors; v++) {
-            const nc_vec value = get(x + v * NC_LANES, lanes), d = value - pivot[v];
+            const nc_vec value = get_data(dtype, b->x, at + v * NC_LANES, lanes), d = value - pivot[v];
             sum[v] += value; /* off would lose digits of a mean that is small beside the pivot */
             off[v] += d;
             squares[v] = nc_fma(d, d, squares[v]);
@@ -140,32 +161,32 @@ NC_ALWAYS_INLINE void moments_across(const batch_norm *b, slab s, int vectors, i
 }
 
 /* Sums of dy and of dy n, n = (x - mean) inverse. */
-static void products_along(const batch_norm *b, slab s, int64_t channel)
+NC_ALWAYS_INLINE void products_along(nacre_dtype dtype, const batch_norm *b, slab s, int64_t channel)
 {
-    const float *x = b->x + s.offset, *dy = b->dy + s.offset;
     const nc_vec mean = nc_splat(b->mean[channel]);
     nc_vec sum = {0}, products = {0};
     for (int64_t i = 0; i < s.pixels; i += NC_LANES) {
-        const nc_vec g = get(dy + i, s.pixels - i);
+        const nc_vec g = get_data(dtype, b->dy, s.offset + i, s.pixels - i);
         sum += g;
-        products = nc_fma(g, get(x + i, s.pixels - i) - mean, products);
+        products = nc_fma(g, get_data(dtype, b->x, s.offset + i, s.pixels - i) - mean, products);
     }
     b->first[s.partial] = nc_sum(sum);
     b->second[s.partial] = nc_sum(products) * b->inverse[channel];
 }
 
-NC_ALWAYS_INLINE void products_across(const batch_norm *b, slab s, int64_t channel, int vectors, int64_t lanes)
+NC_ALWAYS_INLINE void products_across(nacre_dtype dtype, const batch_norm *b, slab s, int64_t channel, int vectors,
+                                      int64_t lanes)
 {
-    const float *x = b->x + s.offset, *dy = b->dy + s.offset;
+    int64_t at = s.offset;
     nc_vec mean[ABREAST], sum[ABREAST] = {{0}}, products[ABREAST] = {{0}};
     NC_UNROLL
     for (int v = 0; v < vectors; v++) mean[v] = get(b->mean + channel + v * NC_LANES, lanes);
-    for (int64_t i = 0; i < s.pixels; i++, x += b->channels, dy += b->channels) {
+    for (int64_t i = 0; i < s.pixels; i++, at += b->channels) {
         NC_UNROLL
         for (int v = 0; v < vectors; v++) {
-            const nc_vec g = get(dy + v * NC_LANES, lanes);
+            const nc_vec g = get_data(dtype, b->dy, at + v * NC_LANES, lanes);
             sum[v] += g;
-            products[v] = nc_fma(g, get(x + v * NC_LANES, lanes) - mean[v], products[v]);
+            products[v] = nc_fma(g, get_data(dtype, b->x, at + v * NC_LANES, lanes) - mean[v], products[v]);
         }
     }
     NC_UNROLL
@@ -176,24 +197,26 @@ NC_ALWAYS_INLINE void products_across(const batch_norm *b, slab s, int64_t chann
 }
 
 /* y = x scale + shift, or dx = dy scale + x slope + shift. */
-NC_ALWAYS_INLINE nc_vec combined(const batch_norm *b, int64_t at, int64_t lanes, nc_vec scale, nc_vec slope,
-                                 nc_vec shift)
+NC_ALWAYS_INLINE nc_vec combined(nacre_dtype dtype, const batch_norm *b, int64_t at, int64_t lanes, nc_vec scale,
+                                 nc_vec slope, nc_vec shift)
 {
-    const nc_vec x = get(b->x + at, lanes);
-    return b->dy ? nc_fma(get(b->dy + at, lanes), scale, nc_fma(x, slope, shift)) : nc_fma(x, scale, shift);
+    const nc_vec x = get_data(dtype, b->x, at, lanes);
+    if (!b->dy) return nc_fma(x, scale, shift);
+    return nc_fma(get_data(dtype, b->dy, at, lanes), scale, nc_fma(x, slope, shift));
 }
 
-static void write_along(const batch_norm *b, slab s, int64_t channel)
+NC_ALWAYS_INLINE void write_along(nacre_dtype dtype, const batch_norm *b, slab s, int64_t channel)
 {
     const nc_vec scale = nc_splat(b->scale[channel]), shift = nc_splat(b->shift[channel]);
     const nc_vec slope = b->dy ? nc_splat(b->slope[channel]) : scale;
     for (int64_t i = 0; i < s.pixels; i += NC_LANES) {
         const int64_t at = s.offset + i, lanes = s.pixels - i;
-        put(b->y + at, combined(b, at, lanes, scale, slope, shift), lanes);
+        put_data(dtype, b->y, at, combined(dtype, b, at, lanes, scale, slope, shift), lanes);
     }
 }
 
-NC_ALWAYS_INLINE void write_across(const batch_norm *b, slab s, int64_t channel, int vectors, int64_t lanes)
+NC_ALWAYS_INLINE void write_across(nacre_dtype dtype, const batch_norm *b, slab s, int64_t channel, int vectors,
+                                   int64_t lanes)
 {
     nc_vec scale[ABREAST], shift[ABREAST], slope[ABREAST];
     NC_UNROLL
@@ -207,11 +230,11 @@ NC_ALWAYS_INLINE void write_across(const batch_norm *b, slab s, int64_t channel,
         NC_UNROLL
         for (int v = 0; v < vectors; v++) {
             const int64_t at = s.offset + i * b->channels + v * NC_LANES;
-            const nc_vec y = combined(b, at, lanes, scale[v], slope[v], shift[v]);
-            if (b->streamed)
-                nc_stream(b->y + at, y);
+            const nc_vec y = combined(dtype, b, at, lanes, scale[v], slope[v], shift[v]);
+            if (dtype == NACRE_F32 && b->streamed)
+                nc_stream((float *)b->y + at, y);
             else
-                put(b->y + at, y, lanes);
+                put_data(dtype, b->y, at, y, lanes);
         }
     }
 }
@@ -219,37 +242,67 @@ NC_ALWAYS_INLINE void write_across(const batch_norm *b, slab s, int64_t channel,
 /* ---- tasks: a slab of all channels, or of one where pixels are contiguous ------------------------------------------
  */
 
+/* The function for the type of the data, which it is compiled for. */
+#define FOR_TYPE(function, b, index)                                                                                   \
+    do {                                                                                                               \
+        if ((b)->dtype == NACRE_F32)                                                                                   \
+            function(NACRE_F32, b, index);                                                                             \
+        else if ((b)->dtype == NACRE_BF16)                                                                             \
+            function(NACRE_BF16, b, index);                                                                            \
+        else                                                                                                           \
+            function(NACRE_F16, b, index);                                                                             \
+    } while (0)
+
 /* For all channels of slab `index`: as many vectors at a time as there are. */
-#define EACH_VECTOR(b, function, ...)                                                                                  \
+#define EACH_VECTOR(dtype, b, function, ...)                                                                           \
     for (int64_t c = 0; c < (b)->channels;) {                                                                          \
         const int64_t left = (b)->channels - c;                                                                        \
         const slab s = find_slab(b, index, c);                                                                         \
         if (left >= ABREAST * NC_LANES)                                                                                \
-            function(b, s, __VA_ARGS__ ABREAST, NC_LANES);                                                             \
+            function(dtype, b, s, __VA_ARGS__ ABREAST, NC_LANES);                                                      \
         else                                                                                                           \
-            function(b, s, __VA_ARGS__ 1, nc_least(left, NC_LANES));                                                   \
+            function(dtype, b, s, __VA_ARGS__ 1, nc_least(left, NC_LANES));                                            \
         c += left >= ABREAST * NC_LANES ? ABREAST * NC_LANES : NC_LANES;                                               \
     }
 #define NOTHING
+
+NC_ALWAYS_INLINE void moments(nacre_dtype dtype, const batch_norm *b, int64_t index)
+{
+    if (b->across)
+        EACH_VECTOR(dtype, b, moments_across, NOTHING)
+    else
+        moments_along(dtype, b, find_slab(b, index / b->channels, index % b->channels));
+}
 
 static void moments_task(void *user, int64_t index, int thread)
 {
     (void)thread;
     const batch_norm *b = user;
+    FOR_TYPE(moments, b, index);
+}
+
+NC_ALWAYS_INLINE void products(nacre_dtype dtype, const batch_norm *b, int64_t index)
+{
     if (b->across)
-        EACH_VECTOR(b, moments_across, NOTHING)
+        EACH_VECTOR(dtype, b, products_across, c, )
     else
-        moments_along(b, find_slab(b, index / b->channels, index % b->channels));
+        products_along(dtype, b, find_slab(b, index / b->channels, index % b->channels), index % b->channels);
 }
 
 static void products_task(void *user, int64_t index, int thread)
 {
     (void)thread;
     const batch_norm *b = user;
+    FOR_TYPE(products, b, index);
+}
+
+NC_ALWAYS_INLINE void write(nacre_dtype dtype, const batch_norm *b, int64_t index)
+{
     if (b->across)
-        EACH_VECTOR(b, products_across, c, )
+        EACH_VECTOR(dtype, b, write_across, c, )
     else
-        products_along(b, find_slab(b, index / b->channels, index % b->channels), index % b->channels);
+        write_along(dtype, b, find_slab(b, index / b->channels, index % b->channels), index % b->channels);
+    if (b->streamed) nc_stream_end();
 }
 
 /* Last slabs first. */
@@ -258,19 +311,15 @@ static void write_task(void *user, int64_t place, int thread)
     (void)thread;
     const batch_norm *b = user;
     const int64_t index = b->images * b->slabs * (b->across ? 1 : b->channels) - 1 - place;
-    if (b->across)
-        EACH_VECTOR(b, write_across, c, )
-    else
-        write_along(b, find_slab(b, index / b->channels, index % b->channels), index % b->channels);
-    if (b->streamed) nc_stream_end();
+    FOR_TYPE(write, b, index);
 }
 
 /* Whole vectors at aligned addresses of memory that x is not in. */
-static void set_result(batch_norm *b, float *y)
+static void set_result(batch_norm *b, void *y)
 {
     b->y = y;
-    b->streamed = b->across && b->channels % NC_LANES == 0 && b->pixels * b->channels >= STREAMED && y != b->x &&
-                  y != b->dy && (uintptr_t)y % NC_VECTOR_BYTES == 0;
+    b->streamed = b->dtype == NACRE_F32 && b->across && b->channels % NC_LANES == 0 &&
+                  b->pixels * b->channels >= STREAMED && y != b->x && y != b->dy && (uintptr_t)y % NC_VECTOR_BYTES == 0;
 }
 
 static void run_slabs(const batch_norm *b, nacre_team *team, void (*body)(void *, int64_t, int))
@@ -281,10 +330,15 @@ static void run_slabs(const batch_norm *b, nacre_team *team, void (*body)(void *
 /* ---- forward -------------------------------------------------------------------------------------------------------
  */
 
-static float given(const nacre_call *call, int index, int64_t channel, float absent)
+static double given(const nacre_call *call, int index, int64_t channel, double absent)
 {
     if (index >= call->input_count || !call->inputs[index].data) return absent;
-    return ((const float *)call->inputs[index].data)[channel];
+    return nacre_dtype_load(call->inputs[index].dtype, call->inputs[index].data, channel);
+}
+
+static void give(const nacre_call *call, int index, int64_t channel, double value)
+{
+    nacre_dtype_store(call->outputs[index].dtype, call->outputs[index].data, channel, value);
 }
 
 /* Some channels of a call, whose slabs are joined together as they lie beside each other. */
@@ -321,11 +375,11 @@ static void join_moments(void *user, int64_t index, int thread)
     }
     for (int64_t c = 0; c < channels; c++) {
         const int64_t channel = first + c;
-        const double var = squares[c] / count, scale = (double)given(call, WEIGHT, channel, 1) / sqrt(var + epsilon);
+        const double var = squares[c] / count, scale = given(call, WEIGHT, channel, 1) / sqrt(var + epsilon);
         b->scale[channel] = (float)scale;
-        b->shift[channel] = (float)((double)given(call, BIAS, channel, 0) - mean[c] * scale);
-        ((float *)call->outputs[1].data)[channel] = (float)mean[c];
-        ((float *)call->outputs[2].data)[channel] = (float)var;
+        b->shift[channel] = (float)(given(call, BIAS, channel, 0) - mean[c] * scale);
+        give(call, 1, channel, mean[c]);
+        give(call, 2, channel, var);
     }
 }
 
@@ -345,9 +399,9 @@ static void run_inference(const nacre_call *call)
     const double epsilon = nacre_unword(call->attributes[0]);
     set_result(&b, call->outputs[0].data);
     for (int64_t c = 0; c < b.channels; c++) {
-        const double scale = (double)given(call, WEIGHT, c, 1) / sqrt((double)given(call, VAR, c, 0) + epsilon);
+        const double scale = given(call, WEIGHT, c, 1) / sqrt(given(call, VAR, c, 0) + epsilon);
         b.scale[c] = (float)scale;
-        b.shift[c] = (float)((double)given(call, BIAS, c, 0) - (double)given(call, MEAN, c, 0) * scale);
+        b.shift[c] = (float)(given(call, BIAS, c, 0) - given(call, MEAN, c, 0) * scale);
     }
     run_slabs(&b, call->team, write_task);
 }
@@ -376,11 +430,11 @@ static void join_products(void *user, int64_t index, int thread)
         }
     for (int64_t c = 0; c < channels; c++) {
         const int64_t channel = first + c;
-        const double inverse = 1 / sqrt((double)given(call, VAR, channel, 0) + epsilon);
-        const double scale = (double)given(call, BACKWARD_WEIGHT, channel, 1) * inverse;
+        const double inverse = 1 / sqrt(given(call, VAR, channel, 0) + epsilon);
+        const double scale = given(call, BACKWARD_WEIGHT, channel, 1) * inverse;
         const double slope = -scale * inverse * products[c] / count;
-        ((float *)call->outputs[1].data)[channel] = (float)products[c];
-        ((float *)call->outputs[2].data)[channel] = (float)sums[c];
+        give(call, 1, channel, products[c]);
+        give(call, 2, channel, sums[c]);
         b->scale[channel] = (float)scale;
         b->slope[channel] = (float)slope;
         b->shift[channel] = (float)(-scale * sums[c] / count - slope * (double)b->mean[channel]);
@@ -393,9 +447,12 @@ static void run_backward(const nacre_call *call)
     const double epsilon = nacre_unword(call->attributes[0]);
     b.dy = call->inputs[DY].data;
     set_result(&b, call->outputs[0].data);
-    b.mean = call->inputs[MEAN].data;
-    b.inverse = b.scale; /* until it is the scale */
-    for (int64_t c = 0; c < b.channels; c++) b.scale[c] = (float)(1 / sqrt((double)given(call, VAR, c, 0) + epsilon));
+    b.mean = b.shift; /* until they are the shift and the scale */
+    b.inverse = b.scale;
+    for (int64_t c = 0; c < b.channels; c++) {
+        b.shift[c] = (float)given(call, MEAN, c, 0);
+        b.scale[c] = (float)(1 / sqrt(given(call, VAR, c, 0) + epsilon));
+    }
     run_slabs(&b, call->team, products_task);
     join_channels(&(joining){call, &b}, join_products);
     run_slabs(&b, call->team, write_task);
@@ -407,7 +464,10 @@ static void run_backward(const nacre_call *call)
 static const char *refuse(const nacre_node_info *info)
 {
     const nacre_view *y = &info->outputs[0];
-    if (y->dtype != NACRE_F32) return "computes f32 only";
+    if (y->dtype != NACRE_F32 && !nc_is_half(y->dtype)) return "computes f32, bf16 and f16 only";
+    const int data = info->op->layouts[1] == 'd' ? 2 : 1; /* operands: x, or dy and x */
+    for (int i = 0; i < data; i++)
+        if (info->inputs[i].dtype != y->dtype) return "takes data of one type only";
     if (nacre_shape_count(y->shape) == 0) return "there is nothing to normalise";
     return nc_is_plain(y) || nc_is_channels_last(y) ? NULL : "needs plain or channels-last order";
 }
@@ -421,7 +481,7 @@ static size_t forward_workspace(const nacre_node_info *info)
     const nacre_kernel nc_isa(nc_##name##_kernel) = {                                                                  \
         .op = #name,                                                                                                   \
         .variant = "slabs_" NC_ISA_NAME,                                                                               \
-        .flags = NACRE_KERNEL_ANY_LAYOUT | NACRE_KERNEL_IN_PLACE,                                                      \
+        .flags = NACRE_KERNEL_ANY_LAYOUT | NACRE_KERNEL_IN_PLACE | NACRE_KERNEL_MIXED,                                 \
         .can = refuse,                                                                                                 \
         .workspace = forward_workspace,                                                                                \
         .run = function,                                                                                               \
