@@ -340,6 +340,11 @@ NACRE_API nacre_tensor *nacre_scaled_dot_product_attention(nacre_tensor *q, nacr
  * plan serves all lengths); the rows of q are the last of them: `causal` lets row t attend to t + length - T. */
 NACRE_API nacre_tensor *nacre_prefix_attention(nacre_tensor *q, nacre_tensor *k, nacre_tensor *v, nacre_tensor *length,
                                                bool causal, double scale);
+/* The same of several heads side by side: q [N, T, heads D], k [N, S, heads D], v [N, S, heads E] -> [N, T, heads E];
+ * sibling 1 is [N, heads, T], a mask broadcasts to [N, heads, T, S]. Where q, k and v are the thirds of one tensor,
+ * slices along its last axis, it is read in place. */
+NACRE_API nacre_tensor *nacre_attention_of_heads(nacre_tensor *q, nacre_tensor *k, nacre_tensor *v, int64_t heads,
+                                                 nacre_tensor *mask, bool causal, double scale);
 
 /* ---- recurrent layers ------------------------------------------------------------------------------------------- */
 

@@ -164,7 +164,7 @@ static bool check_operands(nacre_graph *graph, const nc_op_traits *traits, nacre
     }
     for (int i = 0; i < count; i++) {
         if (inputs[i] && inputs[i]->node->graph == graph) continue;
-        if (!inputs[i] && i >= traits->required && !(traits->variadic && i >= traits->named - 1)) continue;
+        if (!inputs[i] && i < traits->named && traits->optional >> i & 1) continue;
         if (nacre_check(context) == NACRE_OK)
             nacre_fail(context, NACRE_ERROR_ARGUMENT, "%s \"%s\": operand %d of \"%s\" %s", traits->op->name,
                        graph->path, i + 1, traits->op->inputs, inputs[i] ? "belongs to another graph" : "is missing");

@@ -32,7 +32,10 @@ static void read_operands(nc_op_traits *traits)
     for (const char *at = traits->op->inputs; *at;) {
         size_t length = strcspn(at, " ");
         bool repeats = at[length - 1] == '*';
-        if (*at != '?' && !repeats) traits->required++;
+        if (*at == '?')
+            traits->optional |= UINT32_C(1) << traits->named;
+        else if (!repeats)
+            traits->required = traits->named + 1;
         traits->variadic |= repeats;
         traits->named++;
         at += length;

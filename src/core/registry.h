@@ -20,7 +20,8 @@ nacre_tensor *nc_join_slices(nacre_tensor *a, nacre_tensor *b);
 /* What an operation's schema says, worked out once. */
 typedef struct nc_op_traits {
     const nacre_op *op;
-    int required, named, outputs; /* operands that must be there, all named ones, outputs */
+    int required, named, outputs; /* operands up to the last that must be there, all named ones, outputs */
+    uint32_t optional;            /* bit i: operand i may be absent */
     bool variadic;                /* the last named operand repeats */
     int words;
     int offsets[NACRE_MAX_ATTRIBUTES];

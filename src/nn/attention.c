@@ -30,10 +30,7 @@ nacre_tensor *nacre_attend(nacre_tensor *q, nacre_tensor *k, nacre_tensor *v, in
                            bool causal)
 {
     if (!fits("attend", q, heads) || !fits("attend", k, heads) || !fits("attend", v, heads)) return NULL;
-    q = split_heads(q, heads);
-    k = split_heads(k, heads);
-    v = split_heads(v, heads);
-    return join_heads(nacre_scaled_dot_product_attention(q, k, v, mask, causal, 0));
+    return nacre_attention_of_heads(q, k, v, heads, mask, causal, 0);
 }
 
 /* ---- the cache ---- */

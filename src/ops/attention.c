@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { CAUSAL, SCALE, WORDS };
+enum { CAUSAL, SCALE, HEADS, WORDS };
 enum { Q, K, V, MASK, LENGTH, OPERANDS };                                                 /* of attention */
 enum { DY, BACK_Q, BACK_K, BACK_V, Y, LOGSUMEXP, BACK_MASK, BACK_LENGTH, BACK_OPERANDS }; /* of attention_backward */
 
@@ -19,15 +19,116 @@ static double scale_of(const int64_t *attributes, int64_t depth)
     return scale != 0 ? scale : 1 / sqrt((double)depth);
 }
 
+/* ---- heads ---- */
+
+/* Columns [part, part + 1) of `parts` of each row [N, T, parts heads D] as [N, heads, T, D]. */
+static nacre_view heads_of(const nacre_view *view, int64_t heads, int part, int parts)
+{
+    const int64_t width = view->shape.dims[2] / parts, depth = width / heads;
+    nacre_view split = *view;
+    split.shape = NACRE_SHAPE(view->shape.dims[0], heads, view->shape.dims[1], depth);
+    split.strides[0] = view->strides[0];
+    split.strides[1] = depth * view->strides[2];
+    split.strides[2] = view->strides[1];
+    split.strides[3] = view->strides[2];
+    const int64_t offset = part * width * view->strides[2];
+    if (split.data) split.data = (char *)split.data + offset * (int64_t)nacre_dtype_size(view->dtype);
+    return split;
+}
+
+nacre_view nc_attention_part(const nacre_view *view, int64_t heads)
+{
+    return heads ? heads_of(view, heads, 0, 1) : *view;
+}
+
+void nc_attention_parts(const nacre_view *views, int count, int64_t heads, nacre_view parts[3])
+{
+    const bool together = heads && (count <= K || views[K].shape.rank < 0);
+    for (int i = Q; i <= V; i++)
+        parts[i] = together ? heads_of(&views[Q], heads, i, 3) : nc_attention_part(&views[i], heads);
+}
+
+/* The same of tensors: [N, T, heads D] -> [N, heads, T, D], and back. */
+static nacre_tensor *split_heads(nacre_tensor *x, int64_t heads)
+{
+    if (!heads || !x) return x;
+    const int64_t *dims = nacre_tensor_shape(x).dims;
+    return nacre_swap_axes(nacre_reshape(x, NACRE_SHAPE(dims[0], dims[1], heads, dims[2] / heads)), 1, 2);
+}
+
+static nacre_tensor *join_heads(nacre_tensor *x, int64_t heads)
+{
+    if (!heads || !x) return x;
+    const nacre_shape shape = nacre_tensor_shape(x);
+    return nacre_reshape(nacre_swap_axes(x, 1, 2),
+                         NACRE_SHAPE(shape.dims[0], shape.dims[2], shape.dims[1] * shape.dims[3]));
+}
+
+static nacre_tensor *operand(nacre_tensor *const *inputs, int count, int index)
+{
+    return index < count ? inputs[index] : NULL;
+}
+
+static void split_operands(nacre_tensor *const *operands, int count, int64_t heads, nacre_tensor *parts[3])
+{
+    for (int i = Q; i <= V; i++) parts[i] = operand(operands, count, i);
+    if (heads && !parts[K] && nacre_split(parts[Q], 2, NULL, 3, parts)) return;
+    for (int i = Q; i <= V; i++) parts[i] = split_heads(parts[i], heads);
+}
+
+/* Gradients of q, k and v, NULL for zero, become those of the operands. */
+static void join_gradients(nacre_tensor *const *operands, int count, int64_t heads, nacre_tensor *grads[3])
+{
+    for (int i = Q; i <= V; i++) grads[i] = join_heads(grads[i], heads);
+    if (!heads || operand(operands, count, K)) return;
+    for (int i = Q; i <= V; i++)
+        if (!grads[i]) grads[i] = nacre_expand(nc_scalar_like(grads[Q], 0), nacre_tensor_shape(grads[Q]));
+    grads[Q] = nacre_concat(grads, 3, 2);
+    grads[K] = grads[V] = NULL;
+}
+
 /* ---- shape rules ---- */
 
-static nacre_status fail_operands(nacre_shape_call *call, nacre_tensor *q, nacre_tensor *k, nacre_tensor *v)
+static nacre_status fail_operands(nacre_shape_call *call, const nacre_view *views)
 {
     char a[NACRE_SHAPE_TEXT_SIZE], b[NACRE_SHAPE_TEXT_SIZE], c[NACRE_SHAPE_TEXT_SIZE];
+    if (!call->attributes[HEADS])
+        return nacre_shape_fail(call, NACRE_ERROR_SHAPE,
+                                "q %s, k %s and v %s do not fit; expected [..., T, D], [..., S, D] and [..., S, E]",
+                                nacre_shape_text(views[Q].shape, a), nacre_shape_text(views[K].shape, b),
+                                nacre_shape_text(views[V].shape, c));
     return nacre_shape_fail(call, NACRE_ERROR_SHAPE,
-                            "q %s, k %s and v %s do not fit; expected [..., T, D], [..., S, D] and [..., S, E]",
-                            nacre_shape_text(nacre_tensor_shape(q), a), nacre_shape_text(nacre_tensor_shape(k), b),
-                            nacre_shape_text(nacre_tensor_shape(v), c));
+                            "q %s, k %s and v %s do not fit %lld heads; expected [N, T, heads D], [N, S, heads D] and "
+                            "[N, S, heads E], or [N, T, 3 heads D] alone",
+                            nacre_shape_text(views[Q].shape, a), nacre_shape_text(views[K].shape, b),
+                            nacre_shape_text(views[V].shape, c), (long long)call->attributes[HEADS]);
+}
+
+static bool splits_into_heads(const nacre_view *views, int64_t heads)
+{
+    const bool together = views[K].shape.rank < 0 && views[V].shape.rank < 0;
+    if (heads < 0 || (heads == 0 && together)) return false;
+    for (int i = Q; heads && i <= (together ? Q : V); i++)
+        if (views[i].shape.rank != 3 || views[i].shape.dims[2] % (heads * (together ? 3 : 1))) return false;
+    return together || (views[K].shape.rank >= 0 && views[V].shape.rank >= 0);
+}
+
+/* Shapes of q, k and v at `first` with an axis of heads; fails if they do not fit together. */
+static nacre_status find_parts(nacre_shape_call *call, int first, nacre_view parts[3])
+{
+    nacre_view views[3] = {{0}};
+    for (int i = Q; i <= V; i++) {
+        nacre_tensor *given = first + i < call->input_count ? call->inputs[first + i] : NULL;
+        views[i].shape = given ? nacre_tensor_shape(given) : (nacre_shape){.rank = -1};
+    }
+    if (!splits_into_heads(views, call->attributes[HEADS])) return fail_operands(call, views);
+    nc_attention_parts(views, V + 1, call->attributes[HEADS], parts);
+    const nacre_shape *q = &parts[Q].shape, *k = &parts[K].shape, *v = &parts[V].shape;
+    const int rank = q->rank;
+    bool fit = rank >= 2 && k->rank == rank && v->rank == rank && q->dims[rank - 1] == k->dims[rank - 1] &&
+               k->dims[rank - 2] == v->dims[rank - 2] && q->dims[rank - 1] != 0;
+    for (int i = 0; fit && i < rank - 2; i++) fit = q->dims[i] == k->dims[i] && q->dims[i] == v->dims[i];
+    return fit ? NACRE_OK : fail_operands(call, views);
 }
 
 static nacre_status check_length(nacre_shape_call *call, nacre_tensor *length)
@@ -37,32 +138,23 @@ static nacre_status check_length(nacre_shape_call *call, nacre_tensor *length)
 }
 
 /* q, k and v at `first` and the mask at `mask`, which the length follows, fit together. */
-static nacre_status check_operands(nacre_shape_call *call, int first, int mask)
+static nacre_status check_operands(nacre_shape_call *call, int first, int mask, nacre_view parts[3])
 {
-    nacre_tensor *const *operands = call->inputs + first;
-    nacre_shape q = nacre_tensor_shape(operands[Q]), k = nacre_tensor_shape(operands[K]);
-    nacre_shape v = nacre_tensor_shape(operands[V]), scores = q;
-    int rank = q.rank;
-    if (rank < 2 || k.rank != rank || v.rank != rank || q.dims[rank - 1] != k.dims[rank - 1] ||
-        k.dims[rank - 2] != v.dims[rank - 2] || q.dims[rank - 1] == 0)
-        return fail_operands(call, operands[Q], operands[K], operands[V]);
-    for (int i = 0; i < rank - 2; i++)
-        if (q.dims[i] != k.dims[i] || q.dims[i] != v.dims[i])
-            return fail_operands(call, operands[Q], operands[K], operands[V]);
-    nacre_status status = check_length(call, mask + 1 < call->input_count ? call->inputs[mask + 1] : NULL);
+    nacre_status status = find_parts(call, first, parts);
+    if (!status) status = check_length(call, mask + 1 < call->input_count ? call->inputs[mask + 1] : NULL);
     nacre_tensor *given = mask < call->input_count ? call->inputs[mask] : NULL;
     if (status || !given) return status;
-    nacre_shape shape = nacre_tensor_shape(given);
-    nacre_dtype dtype = nacre_tensor_dtype(given);
+    nacre_shape shape = nacre_tensor_shape(given), scores = parts[Q].shape;
+    nacre_dtype dtype = nacre_tensor_dtype(given), expected = nacre_tensor_dtype(call->inputs[first + Q]);
     char a[NACRE_SHAPE_TEXT_SIZE], b[NACRE_SHAPE_TEXT_SIZE];
-    scores.dims[rank - 1] = k.dims[rank - 2];
+    scores.dims[scores.rank - 1] = parts[K].shape.dims[scores.rank - 2];
     nacre_shape wide = scores;
     if (!nc_broadcast(&wide, &shape) || !nacre_shape_equal(wide, scores))
         return nacre_shape_fail(call, NACRE_ERROR_SHAPE, "mask %s does not broadcast to %s", nacre_shape_text(shape, a),
                                 nacre_shape_text(scores, b));
-    if (dtype != NACRE_BOOL && dtype != nacre_tensor_dtype(operands[Q]))
+    if (dtype != NACRE_BOOL && dtype != expected)
         return nacre_shape_fail(call, NACRE_ERROR_DTYPE, "mask is %s, expected bool or %s as q",
-                                nacre_dtype_name(dtype), nacre_dtype_name(nacre_tensor_dtype(operands[Q])));
+                                nacre_dtype_name(dtype), nacre_dtype_name(expected));
     return NACRE_OK;
 }
 
@@ -74,33 +166,43 @@ static nacre_status need_one_float(nacre_shape_call *call, int count)
     return status ? status : nc_need_one_dtype(&some);
 }
 
+/* Of y and of the scores' logsumexp. */
+static void result_shapes(const nacre_view parts[3], int64_t heads, nacre_shape *y, nacre_shape *sums)
+{
+    *y = *sums = parts[Q].shape;
+    sums->rank--;
+    const int64_t width = parts[V].shape.dims[y->rank - 1];
+    if (heads)
+        *y = NACRE_SHAPE(y->dims[0], y->dims[2], heads * width);
+    else
+        y->dims[y->rank - 1] = width;
+}
+
 static nacre_status shape(nacre_shape_call *call)
 {
+    nacre_view parts[3];
     nacre_status status = need_one_float(call, MASK);
-    if (!status) status = check_operands(call, Q, MASK);
+    if (!status) status = check_operands(call, Q, MASK, parts);
     if (status) return status;
-    nacre_shape y = nacre_tensor_shape(call->inputs[Q]);
-    call->shapes[1] = y;
-    call->shapes[1].rank--;
-    y.dims[y.rank - 1] = nacre_tensor_dim(call->inputs[V], -1);
-    call->shapes[0] = y;
+    result_shapes(parts, call->attributes[HEADS], &call->shapes[0], &call->shapes[1]);
     call->dtypes[0] = call->dtypes[1] = nacre_tensor_dtype(call->inputs[Q]);
     return NACRE_OK;
 }
 
 static nacre_status backward_shape(nacre_shape_call *call)
 {
+    nacre_view parts[3];
+    nacre_shape y, sums;
     nacre_status status = need_one_float(call, BACK_MASK);
-    if (!status) status = check_operands(call, BACK_Q, BACK_MASK);
+    if (!status) status = check_operands(call, BACK_Q, BACK_MASK, parts);
     if (status) return status;
-    nacre_shape y = nacre_tensor_shape(call->inputs[BACK_Q]), sums = y;
-    y.dims[y.rank - 1] = nacre_tensor_dim(call->inputs[BACK_V], -1);
-    sums.rank--;
+    result_shapes(parts, call->attributes[HEADS], &y, &sums);
     if (!nacre_shape_equal(nacre_tensor_shape(call->inputs[DY]), y) ||
         !nacre_shape_equal(nacre_tensor_shape(call->inputs[Y]), y) ||
         !nacre_shape_equal(nacre_tensor_shape(call->inputs[LOGSUMEXP]), sums))
         return nacre_shape_fail(call, NACRE_ERROR_SHAPE,
                                 "dy, y or logsumexp do not have the shapes that attention gives");
+    if (!call->inputs[BACK_K]) call->output_count = 1; /* q, k and v side by side */
     for (int i = 0; i < call->output_count; i++) {
         call->shapes[i] = nacre_tensor_shape(call->inputs[BACK_Q + i]);
         call->dtypes[i] = nacre_tensor_dtype(call->inputs[BACK_Q]);
@@ -154,11 +256,6 @@ typedef struct restriction {
     nacre_tensor *mask, *length;
 } restriction;
 
-static nacre_tensor *operand(nacre_tensor *const *inputs, int count, int index)
-{
-    return index < count ? inputs[index] : NULL;
-}
-
 /* The weights p [..., T, S], stored after all. */
 static nacre_tensor *weights(nacre_graph *graph, nacre_tensor *q, nacre_tensor *k, restriction limits,
                              nacre_tensor *logsumexp, const int64_t *attributes)
@@ -180,13 +277,17 @@ static nacre_tensor *scores_gradient(nacre_tensor *p, nacre_tensor *dy, nacre_te
 static void backward_expand(nacre_graph *graph, nacre_tensor *const *inputs, int input_count, const int64_t *attributes,
                             nacre_tensor **outputs)
 {
-    nacre_tensor *q = inputs[BACK_Q], *k = inputs[BACK_K], *dy = inputs[DY];
+    const int64_t heads = attributes[HEADS];
+    nacre_tensor *parts[3], *grads[3], *dy = split_heads(inputs[DY], heads), *y = split_heads(inputs[Y], heads);
+    split_operands(inputs + BACK_Q, V + 1, heads, parts);
     restriction limits = {operand(inputs, input_count, BACK_MASK), operand(inputs, input_count, BACK_LENGTH)};
-    nacre_tensor *p = weights(graph, q, k, limits, inputs[LOGSUMEXP], attributes);
-    nacre_tensor *ds = scores_gradient(p, dy, inputs[BACK_V], inputs[Y]);
-    outputs[0] = scaled(nacre_matmul(ds, k, false, false), q, attributes);
-    outputs[1] = scaled(nacre_matmul(ds, q, true, false), q, attributes);
-    outputs[2] = nacre_matmul(p, dy, true, false);
+    nacre_tensor *p = weights(graph, parts[Q], parts[K], limits, inputs[LOGSUMEXP], attributes);
+    nacre_tensor *ds = scores_gradient(p, dy, parts[V], y);
+    grads[Q] = scaled(nacre_matmul(ds, parts[K], false, false), parts[Q], attributes);
+    grads[K] = scaled(nacre_matmul(ds, parts[Q], true, false), parts[Q], attributes);
+    grads[V] = nacre_matmul(p, dy, true, false);
+    join_gradients(inputs + BACK_Q, V + 1, heads, grads);
+    for (int i = Q; i <= V && grads[i]; i++) outputs[i] = grads[i];
 }
 
 static nacre_tensor *sum_of(nacre_tensor *a, nacre_tensor *b)
@@ -197,18 +298,26 @@ static nacre_tensor *sum_of(nacre_tensor *a, nacre_tensor *b)
 /* What a gradient of logsumexp adds, and all of the mask's. */
 static void gradient_through_weights(nacre_gradient_call *call, restriction limits)
 {
-    nacre_tensor *q = call->inputs[Q], *k = call->inputs[K], *ds = NULL;
+    const int64_t heads = call->attributes[HEADS];
+    nacre_tensor *parts[3], *ds = NULL;
     nacre_tensor *dy = call->output_grads[0], *dlogsumexp = call->output_grads[1];
-    nacre_tensor *p = weights(call->graph, q, k, limits, call->outputs[1], call->attributes);
+    split_operands(call->inputs, call->input_count, heads, parts);
+    nacre_tensor *p = weights(call->graph, parts[Q], parts[K], limits, call->outputs[1], call->attributes);
     if (dlogsumexp) {
         ds = nacre_mul(p, as_column(dlogsumexp));
-        nacre_tensor *dq = scaled(nacre_matmul(ds, k, false, false), q, call->attributes);
-        nacre_tensor *dk = scaled(nacre_matmul(ds, q, true, false), q, call->attributes);
-        if (call->wanted[Q]) call->input_grads[Q] = sum_of(call->input_grads[Q], dq);
-        if (call->wanted[K]) call->input_grads[K] = sum_of(call->input_grads[K], dk);
+        nacre_tensor *grads[3] = {0};
+        grads[Q] = scaled(nacre_matmul(ds, parts[K], false, false), parts[Q], call->attributes);
+        grads[K] = scaled(nacre_matmul(ds, parts[Q], true, false), parts[Q], call->attributes);
+        join_gradients(call->inputs, call->input_count, heads, grads);
+        for (int i = Q; i <= K; i++)
+            if (grads[i] && call->wanted[i]) call->input_grads[i] = sum_of(call->input_grads[i], grads[i]);
     }
     if (call->input_count <= MASK || !call->wanted[MASK]) return;
-    if (dy) ds = sum_of(ds, scores_gradient(p, dy, call->inputs[V], call->outputs[0]));
+    if (dy) {
+        dy = split_heads(dy, heads);
+        nacre_tensor *y = split_heads(call->outputs[0], heads);
+        ds = sum_of(ds, scores_gradient(p, dy, parts[V], y));
+    }
     call->input_grads[MASK] = nc_sum_to(ds, limits.mask);
 }
 
@@ -217,13 +326,17 @@ static void gradient(nacre_gradient_call *call)
     restriction limits = {operand(call->inputs, call->input_count, MASK),
                           operand(call->inputs, call->input_count, LENGTH)};
     if (call->output_grads[0]) {
-        nacre_tensor *operands[BACK_OPERANDS] = {call->output_grads[0], call->inputs[Q],  call->inputs[K],
-                                                 call->inputs[V],       call->outputs[0], call->outputs[1],
-                                                 limits.mask,           limits.length};
+        nacre_tensor *operands[BACK_OPERANDS] = {[DY] = call->output_grads[0],
+                                                 [Y] = call->outputs[0],
+                                                 [LOGSUMEXP] = call->outputs[1],
+                                                 [BACK_MASK] = limits.mask,
+                                                 [BACK_LENGTH] = limits.length};
+        for (int i = Q; i <= V; i++) operands[BACK_Q + i] = operand(call->inputs, call->input_count, i);
         nacre_tensor *dq =
             nacre_apply(call->graph, &nc_op_attention_backward, operands, BACK_OPERANDS, call->attributes);
         for (int i = Q; i <= V; i++)
-            if (call->wanted[i]) call->input_grads[i] = nacre_tensor_sibling(dq, i);
+            if (operand(call->inputs, call->input_count, i) && call->wanted[i])
+                call->input_grads[i] = nacre_tensor_sibling(dq, i);
     }
     if (call->output_grads[1] || (limits.mask && call->wanted[MASK])) gradient_through_weights(call, limits);
 }
@@ -341,26 +454,28 @@ static double logsumexp_of_row(const head *h, int64_t row)
 static void for_each_head(const nacre_call *call, int first, head h,
                           void (*body)(const nacre_call *call, const head *h))
 {
-    const nacre_view *q = &call->inputs[first + Q], *k = &call->inputs[first + K], *v = &call->inputs[first + V];
-    nacre_shape lead = q->shape;
+    nacre_view parts[3];
+    nc_attention_parts(&call->inputs[first], call->input_count - first, call->attributes[HEADS], parts);
+    nacre_shape lead = parts[Q].shape;
     lead.rank -= 2;
-    h.rows = q->shape.dims[lead.rank];
-    h.columns = k->shape.dims[lead.rank];
+    h.rows = parts[Q].shape.dims[lead.rank];
+    h.columns = parts[K].shape.dims[lead.rank];
     h.valid = h.length ? (int64_t)nc_get(h.length, 0) : h.columns;
     h.shift = h.length ? h.valid - h.rows : 0;
     h.attributes = call->attributes;
     if (nacre_shape_count(lead) == 0) return;
     do {
-        h.q = matrix_at(q, h.lead);
-        h.k = matrix_at(k, h.lead);
-        h.v = matrix_at(v, h.lead);
+        h.q = matrix_at(&parts[Q], h.lead);
+        h.k = matrix_at(&parts[K], h.lead);
+        h.v = matrix_at(&parts[V], h.lead);
         body(call, &h);
     } while (nc_next(&lead, h.lead));
 }
 
 static void forward_head(const nacre_call *call, const head *h)
 {
-    matrix y = matrix_at(&call->outputs[0], h->lead);
+    const nacre_view part = nc_attention_part(&call->outputs[0], call->attributes[HEADS]);
+    const matrix y = matrix_at(&part, h->lead);
     for (int64_t t = 0; t < h->rows; t++) {
         const double row_sum = logsumexp_of_row(h, t);
         head with_sum = *h;
@@ -379,10 +494,15 @@ static void reference(const nacre_call *call)
 static void backward_head(const nacre_call *call, const head *without)
 {
     head h = *without;
-    h.dy = matrix_at(&call->inputs[DY], h.lead);
-    h.y = matrix_at(&call->inputs[Y], h.lead);
-    matrix dq = matrix_at(&call->outputs[0], h.lead), dk = matrix_at(&call->outputs[1], h.lead);
-    matrix dv = matrix_at(&call->outputs[2], h.lead);
+    const int64_t heads = call->attributes[HEADS];
+    const nacre_view dy = nc_attention_part(&call->inputs[DY], heads), y = nc_attention_part(&call->inputs[Y], heads);
+    nacre_view grads[3] = {[K] = {.shape.rank = -1}}, parts[3];
+    for (int i = 0; i < call->output_count; i++) grads[i] = call->outputs[i];
+    nc_attention_parts(grads, V + 1, heads, parts);
+    h.dy = matrix_at(&dy, h.lead);
+    h.y = matrix_at(&y, h.lead);
+    const matrix dq = matrix_at(&parts[Q], h.lead), dk = matrix_at(&parts[K], h.lead);
+    const matrix dv = matrix_at(&parts[V], h.lead);
     double scale = scale_of(h.attributes, h.q.view->shape.dims[h.q.view->shape.rank - 1]);
     for (int64_t t = 0; t < h.rows; t++) combine(&h, &dq, t, scale, &h.k, h.columns, score_gradient, true);
     for (int64_t s = 0; s < h.columns; s++) {
@@ -421,6 +541,13 @@ static const char *const CASES[] = {"q=2x2x4x8 k=2x2x4x8 v=2x2x4x8",
                                     "q=2x2x40x32 k=2x2x530x32 v=2x2x530x32 mask=2x1x1x530:bool@0..1 !grad",
                                     "q=1x2x75x32 k=1x2x301x32 v=1x2x301x64 !grad",
                                     "q=1x2x290x64 k=1x2x290x64 v=1x2x290x32 causal=1 !grad",
+                                    "q=2x4x6 k=2x5x6 v=2x5x8 heads=2",
+                                    "q=2x5x18 heads=2 causal=1",
+                                    "q=1x4x12 heads=2 mask=1x2x4x4",
+                                    "q=2x1x32 k=2x40x32 v=2x40x32 heads=2 !grad",
+                                    "q=2x130x384 heads=2 causal=1 !grad",
+                                    "q=2x40x64 k=2x270x64 v=2x270x64 heads=2 mask=2x1x1x270:bool@0..1 !grad",
+                                    "q=2x290x40 k=2x290x40 v=2x290x72 heads=2 !grad",
                                     NULL};
 static const char *const BACKWARD_CASES[] = {
     "dy=1x2x4x8 q=1x2x4x8 k=1x2x4x8 v=1x2x4x8 y=1x2x4x8 logsumexp=1x2x4@1..2",
@@ -437,13 +564,18 @@ static const char *const BACKWARD_CASES[] = {
     "mask=1x1x1x270:bool@0..1 length=scalar:i64@200..200 causal=1 !grad",
     "dy=1x2x75x64 q=1x2x75x32 k=1x2x301x32 v=1x2x301x64 y=1x2x75x64 logsumexp=1x2x75@5..6 !grad",
     "dy=1x2x290x32 q=1x2x290x64 k=1x2x290x64 v=1x2x290x32 y=1x2x290x32 logsumexp=1x2x290@5..6 causal=1 !grad",
+    "dy=2x4x8 q=2x4x6 k=2x5x6 v=2x5x8 y=2x4x8 logsumexp=2x2x4@1..2 heads=2",
+    "dy=1x5x6 q=1x5x18 y=1x5x6 logsumexp=1x2x5@1..2 heads=2 causal=1",
+    "dy=2x130x128 q=2x130x384 y=2x130x128 logsumexp=2x2x130@3..4 heads=2 causal=1 !grad",
+    "dy=1x75x72 q=1x75x40 k=1x301x40 v=1x301x72 y=1x75x72 logsumexp=1x2x75@5..6 heads=2 !grad",
     NULL};
 
 #define SCHEMA                                                                                                         \
     {                                                                                                                  \
         {"causal", NACRE_ATTRIBUTE_BOOL, .doc = "row t attends to columns 0 to t only (+ length - T)"},                \
+            {"scale", NACRE_ATTRIBUTE_FLOAT, 0, .doc = "of the scores; 0: 1 / sqrt(D)"},                               \
         {                                                                                                              \
-            "scale", NACRE_ATTRIBUTE_FLOAT, 0, .doc = "of the scores; 0: 1 / sqrt(D)"                                  \
+            "heads", NACRE_ATTRIBUTE_INT, 0, .doc = "that lie side by side in a row; 0: each has its own rows"         \
         }                                                                                                              \
     }
 
@@ -458,12 +590,16 @@ static double square(const nacre_view *q, const nacre_view *k, const nacre_view 
 
 static void cost(const nacre_node_info *node, nacre_cost *cost)
 {
-    cost->operations = square(&node->inputs[Q], &node->inputs[K], &node->inputs[V]);
+    nacre_view parts[3];
+    nc_attention_parts(&node->inputs[Q], node->input_count, node->attributes[HEADS], parts);
+    cost->operations = square(&parts[Q], &parts[K], &parts[V]);
 }
 
 static void backward_cost(const nacre_node_info *node, nacre_cost *cost)
 {
-    cost->operations = 2 * square(&node->inputs[BACK_Q], &node->inputs[BACK_K], &node->inputs[BACK_V]);
+    nacre_view parts[3];
+    nc_attention_parts(&node->inputs[BACK_Q], V + 1, node->attributes[HEADS], parts);
+    cost->operations = 2 * square(&parts[Q], &parts[K], &parts[V]);
 }
 
 const nacre_op nc_op_attention = {
@@ -472,9 +608,11 @@ const nacre_op nc_op_attention = {
         "softmax(scale q k' + mask) v over q [..., T, D], k [..., S, D], v [..., S, E], and the scores' logsumexp [..."
         ", T]. A mask broadcasts to [..., T, S]; it is added, or if bool tells what may be attended to. With a length "
         "only the first `length` rows of k and v count, and the rows of q are the last of them: a cache of keys and "
-        "values, filled so far. A row that may attend to nothing gives 0 and logsumexp +infinity.",
+        "values, filled so far. A row that may attend to nothing gives 0 and logsumexp +infinity. With `heads` "
+        "h the operands are q [N, T, h D], k [N, S, h D], v [N, S, h E], as a linear layer leaves them, or without k "
+        "and v q [N, T, 3 h D], which holds all three; y is [N, T, h E], logsumexp [N, h, T].",
     .onnx = "Attention",
-    .inputs = "q k v ?mask ?length",
+    .inputs = "q ?k ?v ?mask ?length",
     .outputs = "y logsumexp",
     .attributes = SCHEMA,
     .shape = shape,
@@ -486,8 +624,9 @@ const nacre_op nc_op_attention = {
 
 const nacre_op nc_op_attention_backward = {
     .name = "attention_backward",
-    .doc = "The gradients of attention's y with respect to q, k and v, from its operands and results.",
-    .inputs = "dy q k v y logsumexp ?mask ?length",
+    .doc = "The gradients of attention's y with respect to q, k and v, from its operands and results; without k and v "
+           "one gradient, of all three side by side.",
+    .inputs = "dy q ?k ?v y logsumexp ?mask ?length",
     .outputs = "dq dk dv",
     .attributes = SCHEMA,
     .shape = backward_shape,
@@ -498,22 +637,35 @@ const nacre_op nc_op_attention_backward = {
 };
 
 static nacre_tensor *attend(nacre_tensor *q, nacre_tensor *k, nacre_tensor *v, restriction limits, bool causal,
-                            double scale)
+                            double scale, int64_t heads)
 {
-    if (!q || !k || !v) return NULL;
     return nacre_apply(nacre_tensor_graph(q), &nc_op_attention,
                        (nacre_tensor *[OPERANDS]){q, k, v, limits.mask, limits.length}, OPERANDS,
-                       (int64_t[WORDS]){causal, nacre_word(scale)});
+                       (int64_t[WORDS]){causal, nacre_word(scale), heads});
 }
 
 nacre_tensor *nacre_scaled_dot_product_attention(nacre_tensor *q, nacre_tensor *k, nacre_tensor *v, nacre_tensor *mask,
                                                  bool causal, double scale)
 {
-    return attend(q, k, v, (restriction){.mask = mask}, causal, scale);
+    if (!q || !k || !v) return NULL;
+    return attend(q, k, v, (restriction){.mask = mask}, causal, scale, 0);
 }
 
 nacre_tensor *nacre_prefix_attention(nacre_tensor *q, nacre_tensor *k, nacre_tensor *v, nacre_tensor *length,
                                      bool causal, double scale)
 {
-    return length ? attend(q, k, v, (restriction){.length = length}, causal, scale) : NULL;
+    if (!q || !k || !v || !length) return NULL;
+    return attend(q, k, v, (restriction){.length = length}, causal, scale, 0);
+}
+
+nacre_tensor *nacre_attention_of_heads(nacre_tensor *q, nacre_tensor *k, nacre_tensor *v, int64_t heads,
+                                       nacre_tensor *mask, bool causal, double scale)
+{
+    if (!q || !k || !v) return NULL;
+    const int64_t width = nacre_tensor_dim(q, -1);
+    nacre_tensor *whole = nc_slice_source(q, 0, width);
+    if (whole && nacre_tensor_dim(whole, -1) == 3 * width && nc_slice_source(k, width, width) == whole &&
+        nc_slice_source(v, 2 * width, width) == whole)
+        q = whole, k = v = NULL;
+    return attend(q, k, v, (restriction){.mask = mask}, causal, scale, heads);
 }

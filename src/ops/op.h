@@ -142,6 +142,13 @@ void nc_fill_view(const nacre_view *view, double value);
 nacre_view nc_section(nacre_view view, int axis, int64_t start, int64_t step, int64_t count);
 /* The part of a view that slice and slice_backward with these attributes mean. */
 nacre_view nc_slice_section(nacre_view whole, const int64_t *attributes);
+/* What positions [start, start + count) of the last axis are `part`, if that is made by a slice; else NULL. */
+nacre_tensor *nc_slice_source(const nacre_tensor *part, int64_t start, int64_t count);
+/* q, k and v of attention, or their gradients, as [..., T, D] with the attribute `heads`: heads that lie side by side
+ * in one row become an axis; without a view of k, the first holds all three side by side. */
+void nc_attention_parts(const nacre_view *views, int count, int64_t heads, nacre_view parts[3]);
+/* The same of a row-wise operand alone: y and its gradient. */
+nacre_view nc_attention_part(const nacre_view *view, int64_t heads);
 /* The part of pad's result that is its operand, and what stands around it; false if that is not one value. */
 nacre_view nc_pad_part(nacre_view whole, const nacre_shape *part, const int64_t *attributes);
 bool nc_pad_value(const int64_t *attributes, double *value);

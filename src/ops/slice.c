@@ -43,6 +43,17 @@ nacre_view nc_slice_section(nacre_view view, const int64_t *attributes)
     return view;
 }
 
+nacre_tensor *nc_slice_source(const nacre_tensor *part, int64_t start, int64_t count)
+{
+    nacre_node_view node;
+    if (!nacre_graph_node(nacre_tensor_graph(part), nacre_tensor_node(part, NULL), &node) || node.op != &nc_op_slice)
+        return NULL;
+    const int64_t *words = node.attributes, last = nacre_tensor_rank(node.inputs[0]) - 1;
+    if (words[AXES] != 1 || words[AXES + 1] != last || words[STEP + 1] != 1) return NULL;
+    int64_t first, found = range(nacre_tensor_dim(node.inputs[0], -1), words[START + 1], words[STOP + 1], 1, &first);
+    return first == start && found == count ? node.inputs[0] : NULL;
+}
+
 /* Completes the lists for cuts of a tensor of this shape. */
 static nacre_status complete(nacre_shape_call *call, const nacre_shape *whole)
 {

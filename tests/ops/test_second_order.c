@@ -148,6 +148,8 @@ static const subject SUBJECTS[] = {
     {"cross_entropy", {"3x4x2", "3x2:i32@0..3", "4@0.5..2"}, {"label_smoothing=0.2", "ignore_index=1"}},
     {"attention", {"1x2x4x3", "1x2x5x3", "1x2x5x2"}, {0}},
     {"attention", {"1x2x4x3", "1x2x4x3", "1x2x4x3", "4x4"}, {"causal=1"}},
+    {"attention", {"1x4x6", "1x5x6", "1x5x4"}, {"heads=2"}},
+    {"attention", {"1x4x12"}, {"heads=2", "causal=1"}},
     {"relu", {"40"}, {0}},
     {"leaky_relu", {"40"}, {0}},
     {"elu", {"40"}, {0}},

@@ -7,6 +7,7 @@
  * where there are few heads, so no result depends on the number of threads. A row alone, as when text is generated,
  * is worked on without tiles: its keys would be packed for nothing.
  */
+#include "cpu/heads.h"
 #include "cpu/share.h"
 #include "cpu/simd/math.h"
 #include "cpu/simd/tile.h"
@@ -26,7 +27,7 @@ enum {
 #endif
 };
 
-enum { CAUSAL, SCALE };                                                    /* attribute words */
+enum { CAUSAL, SCALE, HEADS };                                             /* attribute words */
 enum { Q, K, V, MASK, LENGTH };                                            /* operands of attention */
 enum { DY, BACK_Q, BACK_K, BACK_V, Y, LOGSUMEXP, BACK_MASK, BACK_LENGTH }; /* of attention_backward */
 
@@ -38,12 +39,16 @@ typedef struct attention {
     int64_t valid, shift; /* columns that exist; row t attends to columns up to t + shift, if causal */
     nacre_shape lead;
     nacre_view mask; /* no data: none */
-    const float *q, *k, *v, *dy;
-    float *y, *sums;
-    float *dq, *dk, *dv;
+    nc_heads q, k, v, y, dy, dq, dk, dv;
+    float *sums;
     float *scratch; /* of each thread, floats */
     int64_t scratch_size;
 } attention;
+
+static float *row_of(const nc_heads *heads, int64_t head, int64_t row)
+{
+    return (float *)heads->data + nc_heads_offset(heads, head, row);
+}
 
 /* ---- a head's rows and columns ----------------------------------------------------------------------------------- */
 
@@ -110,19 +115,21 @@ static void finish_scores(const attention *p, int64_t head, int64_t row, int64_t
     }
 }
 
-/* Rows of `width` floats as a tile reads them: in whole vectors, so copied with zeros behind if they do not end so. */
-static const float *whole_vectors(const float *rows, int64_t count, int64_t width, float *copy, int64_t *step)
+/* Rows of `width` floats, `row` apart, as a tile reads them: in whole vectors beside each other, so copied, with zeros
+ * behind, if they do not lie so. */
+static const float *whole_vectors(const float *rows, int64_t row, int64_t count, int64_t width, float *copy,
+                                  int64_t *step)
 {
     *step = nc_round_up(width, NC_LANES);
-    if (*step == width) return rows;
+    if (*step == row) return rows;
     for (int64_t i = 0; i < count; i++)
         for (int64_t j = 0; j < *step; j += NC_LANES)
-            nc_store(copy + i * *step + j, nc_load_some(rows + i * width + j, nc_least(width - j, NC_LANES)));
+            nc_store(copy + i * *step + j, nc_load_some(rows + i * row + j, nc_least(width - j, NC_LANES)));
     return copy;
 }
 
-/* Rows of `width` floats as panels of columns: [count / PANEL][width][PANEL], zeros behind the last. */
-static void pack_transposed(const float *rows, int64_t count, int64_t width, float *packed)
+/* Rows of `width` floats, `row` apart, as panels of columns: [count / PANEL][width][PANEL], zeros behind the last. */
+static void pack_transposed(const float *rows, int64_t row, int64_t count, int64_t width, float *packed)
 {
     for (int64_t i = 0; i < count; i += NC_LANES) {
         float *to = packed + i / PANEL * PANEL * width + i % PANEL;
@@ -130,7 +137,7 @@ static void pack_transposed(const float *rows, int64_t count, int64_t width, flo
             nc_vec square[NC_LANES];
             NC_UNROLL
             for (int r = 0; r < NC_LANES; r++)
-                square[r] = i + r < count ? get(rows + (i + r) * width + j, width - j) : (nc_vec){0};
+                square[r] = i + r < count ? get(rows + (i + r) * row + j, width - j) : (nc_vec){0};
             nc_transpose(square);
             for (int r = 0; r < NC_LANES && j + r < width; r++) nc_store(to + (j + r) * PANEL, square[r]);
         }
@@ -174,12 +181,12 @@ static void multiply(const product *p)
     }
 }
 
-/* Rows [row, row + count) of `a` (of `depth` columns) times packed columns. */
-static void multiply_packed(const float *a, int64_t count, int64_t depth, const float *packed, int64_t columns,
-                            float *scores)
+/* Rows of `depth` floats, `row` apart, times packed columns. */
+static void multiply_packed(const float *a, int64_t row, int64_t count, int64_t depth, const float *packed,
+                            int64_t columns, float *scores)
 {
     multiply(&(product){.a = a,
-                        .a_row = depth,
+                        .a_row = row,
                         .a_step = 1,
                         .rows = count,
                         .b = packed,
@@ -247,13 +254,13 @@ static void attend_tile(const attention *p, int64_t head, nc_range rows, int64_t
     const int64_t count = rows.end - rows.begin;
     const int64_t last = nc_least(end_of_row(p, rows.end - 1), first + BLOCK);
     if (last <= first) return;
-    float *y = p->y + (head * p->rows + rows.begin) * p->width;
-    multiply_packed(p->q + (head * p->rows + rows.begin) * p->depth, count, p->depth, keys, last - first, scores);
+    float *y = row_of(&p->y, head, rows.begin);
+    multiply_packed(row_of(&p->q, head, rows.begin), p->q.row, count, p->depth, keys, last - first, scores);
     for (int64_t r = 0; r < count; r++) {
         float *row = scores + r * BLOCK;
         finish_scores(p, head, rows.begin + r, first, nc_least(end_of_row(p, rows.begin + r), last), last, row);
         const float correction = exponentiate(&states[r], row, last - first);
-        if (first > 0 && correction != 1) scale_row(y + r * p->width, p->width, correction);
+        if (first > 0 && correction != 1) scale_row(y + r * p->y.row, p->width, correction);
     }
     multiply(&(product){.a = scores,
                         .a_row = BLOCK,
@@ -265,7 +272,7 @@ static void attend_tile(const attention *p, int64_t head, nc_range rows, int64_t
                         .columns = p->width,
                         .steps = last - first,
                         .c = y,
-                        .c_row = p->width,
+                        .c_row = p->y.row,
                         .accumulate = first > 0});
 }
 
@@ -285,9 +292,8 @@ static void attend_rows(const attention *p, int64_t head, nc_range rows, float *
     for (int64_t first = 0; first < end_of_row(p, rows.end - 1); first += BLOCK) {
         const int64_t count = nc_least(p->columns - first, BLOCK);
         int64_t value_step;
-        pack_transposed(p->k + (head * p->columns + first) * p->depth, count, p->depth, packed);
-        const float *values =
-            whole_vectors(p->v + (head * p->columns + first) * p->width, count, p->width, copy, &value_step);
+        pack_transposed(row_of(&p->k, head, first), p->k.row, count, p->depth, packed);
+        const float *values = whole_vectors(row_of(&p->v, head, first), p->v.row, count, p->width, copy, &value_step);
         for (int64_t i = 0; i < tiles; i++) {
             const nc_range tile = nc_share(rows.end - rows.begin, 1, tiles, i);
             attend_tile(p, head, (nc_range){rows.begin + tile.begin, rows.begin + tile.end}, first, packed, values,
@@ -295,18 +301,18 @@ static void attend_rows(const attention *p, int64_t head, nc_range rows, float *
         }
     }
     for (int64_t r = rows.begin; r < rows.end; r++)
-        finish_row(p, states[r - rows.begin], p->y + (head * p->rows + r) * p->width, p->sums + head * p->rows + r);
+        finish_row(p, states[r - rows.begin], row_of(&p->y, head, r), p->sums + head * p->rows + r);
 }
 
 /* ---- forward, row by row ----------------------------------------------------------------------------------------- */
 
-static void dots(const float *q, const float *keys, int64_t count, int64_t depth, float *scores)
+static void dots(const float *q, const float *keys, int64_t row, int64_t count, int64_t depth, float *scores)
 {
     enum { KEYS = 4 };
     for (int64_t j = 0; j < count; j += KEYS) {
         nc_vec sums[KEYS] = {{0}};
         const float *key[KEYS];
-        for (int i = 0; i < KEYS; i++) key[i] = keys + nc_least(j + i, count - 1) * depth;
+        for (int i = 0; i < KEYS; i++) key[i] = keys + nc_least(j + i, count - 1) * row;
         for (int64_t d = 0; d < depth; d += NC_LANES) {
             const nc_vec x = get(q + d, depth - d);
             NC_UNROLL
@@ -317,33 +323,33 @@ static void dots(const float *q, const float *keys, int64_t count, int64_t depth
 }
 
 /* y = factor y + sum of weights[j] values[j] */
-static void add_weighted(const float *weights, const float *values, int64_t count, int64_t width, float factor,
-                         float *y)
+static void add_weighted(const float *weights, const float *values, int64_t row, int64_t count, int64_t width,
+                         float factor, float *y)
 {
     for (int64_t e = 0; e < width; e += NC_LANES) {
         const int64_t lanes = nc_least(width - e, NC_LANES);
         nc_vec even = get(y + e, lanes) * factor, odd = {0};
         int64_t j = 0;
         for (; j + 1 < count; j += 2) {
-            even = nc_fma(nc_splat(weights[j]), get(values + j * width + e, lanes), even);
-            odd = nc_fma(nc_splat(weights[j + 1]), get(values + (j + 1) * width + e, lanes), odd);
+            even = nc_fma(nc_splat(weights[j]), get(values + j * row + e, lanes), even);
+            odd = nc_fma(nc_splat(weights[j + 1]), get(values + (j + 1) * row + e, lanes), odd);
         }
-        if (j < count) even = nc_fma(nc_splat(weights[j]), get(values + j * width + e, lanes), even);
+        if (j < count) even = nc_fma(nc_splat(weights[j]), get(values + j * row + e, lanes), even);
         put(y + e, even + odd, lanes);
     }
 }
 
 static void attend_row(const attention *p, int64_t head, int64_t row, float *scores)
 {
-    float *y = p->y + (head * p->rows + row) * p->width;
+    float *y = row_of(&p->y, head, row);
     running state = nothing_yet();
     memset(y, 0, (size_t)p->width * sizeof *y);
     for (int64_t first = 0; first < end_of_row(p, row); first += BLOCK) {
-        const int64_t at = head * p->columns + first, end = nc_least(end_of_row(p, row), first + BLOCK);
-        dots(p->q + (head * p->rows + row) * p->depth, p->k + at * p->depth, end - first, p->depth, scores);
+        const int64_t end = nc_least(end_of_row(p, row), first + BLOCK);
+        dots(row_of(&p->q, head, row), row_of(&p->k, head, first), p->k.row, end - first, p->depth, scores);
         finish_scores(p, head, row, first, end, end, scores);
         const float correction = exponentiate(&state, scores, end - first);
-        add_weighted(scores, p->v + at * p->width, end - first, p->width, correction, y);
+        add_weighted(scores, row_of(&p->v, head, first), p->v.row, end - first, p->width, correction, y);
     }
     finish_row(p, state, y, p->sums + head * p->rows + row);
 }
@@ -390,10 +396,10 @@ static workshop furnish(const attention *p, int64_t head, float *scratch)
     w.q_copy = w.k_copy + BLOCK * depth;
     w.dy_copy = w.q_copy + p->rows * depth;
     w.deltas = w.dy_copy + p->rows * width;
-    w.q_rows = whole_vectors(p->q + head * p->rows * p->depth, p->rows, p->depth, w.q_copy, &w.depth_step);
-    w.dy_rows = whole_vectors(p->dy + head * p->rows * p->width, p->rows, p->width, w.dy_copy, &w.width_step);
-    const float *y = p->y + head * p->rows * p->width, *dy = p->dy + head * p->rows * p->width;
-    for (int64_t r = 0; r < p->rows; r++) dots(dy + r * p->width, y + r * p->width, 1, p->width, w.deltas + r);
+    w.q_rows = whole_vectors(row_of(&p->q, head, 0), p->q.row, p->rows, p->depth, w.q_copy, &w.depth_step);
+    w.dy_rows = whole_vectors(row_of(&p->dy, head, 0), p->dy.row, p->rows, p->width, w.dy_copy, &w.width_step);
+    for (int64_t r = 0; r < p->rows; r++)
+        dots(row_of(&p->dy, head, r), row_of(&p->y, head, r), 0, 1, p->width, w.deltas + r);
     return w;
 }
 
@@ -415,13 +421,13 @@ static void weigh(const attention *p, const workshop *w, int64_t head, int64_t r
 static void weigh_tile(const attention *p, const workshop *w, int64_t head, nc_range rows, int64_t span, int64_t first,
                        int64_t block_end)
 {
-    const int64_t count = rows.end - rows.begin, at = head * p->rows + rows.begin;
+    const int64_t count = rows.end - rows.begin;
     const int64_t last = nc_least(end_of_row(p, rows.end - 1), block_end);
     float *weights = w->p + (rows.begin - span) * BLOCK, *ds = w->ds + (rows.begin - span) * BLOCK;
     const int64_t used = last > first ? nc_round_up(last - first, NC_LANES) : 0;
     if (used > 0) {
-        multiply_packed(p->q + at * p->depth, count, p->depth, w->keys, last - first, weights);
-        multiply_packed(p->dy + at * p->width, count, p->width, w->values, last - first, ds);
+        multiply_packed(row_of(&p->q, head, rows.begin), p->q.row, count, p->depth, w->keys, last - first, weights);
+        multiply_packed(row_of(&p->dy, head, rows.begin), p->dy.row, count, p->width, w->values, last - first, ds);
         for (int64_t r = 0; r < count; r++)
             weigh(p, w, head, rows.begin + r, first, last, weights + r * BLOCK, ds + r * BLOCK);
         multiply(&(product){.a = ds,
@@ -433,8 +439,8 @@ static void weigh_tile(const attention *p, const workshop *w, int64_t head, nc_r
                             .b_panel = PANEL,
                             .columns = p->depth,
                             .steps = last - first,
-                            .c = p->dq + at * p->depth,
-                            .c_row = p->depth,
+                            .c = row_of(&p->dq, head, rows.begin),
+                            .c_row = p->dq.row,
                             .accumulate = true});
     }
     for (int64_t r = 0; r < count; r++) { /* the products over rows read whole tiles of columns */
@@ -445,7 +451,7 @@ static void weigh_tile(const attention *p, const workshop *w, int64_t head, nc_r
 
 /* to += columns' . rows over a span: `columns` of p or ds by q or dy. */
 static void add_over_rows(const float *columns, int64_t count, const float *rows, int64_t row_step, int64_t width,
-                          int64_t steps, float *to)
+                          int64_t steps, float *to, int64_t to_row)
 {
     multiply(&(product){.a = columns,
                         .a_row = 1,
@@ -457,7 +463,7 @@ static void add_over_rows(const float *columns, int64_t count, const float *rows
                         .columns = width,
                         .steps = steps,
                         .c = to,
-                        .c_row = width,
+                        .c_row = to_row,
                         .accumulate = true});
 }
 
@@ -474,27 +480,32 @@ static void differentiate_span(const attention *p, const workshop *w, int64_t he
         const int64_t row = nc_most(first_row(p, column), span.begin);
         if (row >= span.end) break;
         const int64_t at = (row - span.begin) * BLOCK + column - first, count = nc_least(end - column, NC_TILE_ROWS);
-        const int64_t to = head * p->columns + column;
         add_over_rows(w->ds + at, count, w->q_rows + row * w->depth_step, w->depth_step, p->depth, span.end - row,
-                      p->dk + to * p->depth);
+                      row_of(&p->dk, head, column), p->dk.row);
         add_over_rows(w->p + at, count, w->dy_rows + row * w->width_step, w->width_step, p->width, span.end - row,
-                      p->dv + to * p->width);
+                      row_of(&p->dv, head, column), p->dv.row);
     }
+}
+
+static void clear(const nc_heads *heads, int64_t head, int64_t rows, int64_t width)
+{
+    for (int64_t r = 0; r < rows; r++) memset(row_of(heads, head, r), 0, (size_t)width * sizeof(float));
 }
 
 static void backward_task(void *user, int64_t head, int thread)
 {
     const attention *p = user;
     workshop w = furnish(p, head, p->scratch + thread * p->scratch_size);
-    memset(p->dq + head * p->rows * p->depth, 0, (size_t)(p->rows * p->depth) * sizeof(float));
-    memset(p->dk + head * p->columns * p->depth, 0, (size_t)(p->columns * p->depth) * sizeof(float));
-    memset(p->dv + head * p->columns * p->width, 0, (size_t)(p->columns * p->width) * sizeof(float));
+    clear(&p->dq, head, p->rows, p->depth);
+    clear(&p->dk, head, p->columns, p->depth);
+    clear(&p->dv, head, p->columns, p->width);
     for (int64_t first = 0; first < nc_least(p->valid, p->columns); first += BLOCK) {
-        const int64_t end = nc_least(p->columns, first + BLOCK), at = head * p->columns + first;
+        const int64_t end = nc_least(p->columns, first + BLOCK);
+        const float *k = row_of(&p->k, head, first);
         int64_t row = first_row(p, first);
-        pack_transposed(p->k + at * p->depth, end - first, p->depth, w.keys);
-        pack_transposed(p->v + at * p->width, end - first, p->width, w.values);
-        w.k_rows = whole_vectors(p->k + at * p->depth, end - first, p->depth, w.k_copy, &w.depth_step);
+        pack_transposed(k, p->k.row, end - first, p->depth, w.keys);
+        pack_transposed(row_of(&p->v, head, first), p->v.row, end - first, p->width, w.values);
+        w.k_rows = whole_vectors(k, p->k.row, end - first, p->depth, w.k_copy, &w.depth_step);
         for (; row < p->rows; row += SPAN)
             differentiate_span(p, &w, head, (nc_range){row, nc_least(row + SPAN, p->rows)}, first, end);
     }
@@ -512,17 +523,18 @@ static int64_t length_of(const nacre_view *inputs, int count, int index, int64_t
 static attention describe(const nacre_view *inputs, int count, const int64_t *attributes, int first, int mask,
                           int threads)
 {
-    const nacre_shape *q = &inputs[first + Q].shape, *k = &inputs[first + K].shape, *v = &inputs[first + V].shape;
-    const int rank = q->rank;
-    attention p = {.lead = *q,
-                   .rows = q->dims[rank - 2],
-                   .columns = k->dims[rank - 2],
-                   .depth = q->dims[rank - 1],
-                   .width = v->dims[rank - 1],
+    nacre_view parts[3];
+    nc_attention_parts(&inputs[first], count - first, attributes[HEADS], parts);
+    const int rank = parts[Q].shape.rank;
+    attention p = {.lead = parts[Q].shape,
+                   .rows = parts[Q].shape.dims[rank - 2],
+                   .columns = parts[K].shape.dims[rank - 2],
+                   .depth = parts[Q].shape.dims[rank - 1],
+                   .width = parts[V].shape.dims[rank - 1],
                    .causal = attributes[CAUSAL] != 0,
-                   .q = inputs[first + Q].data,
-                   .k = inputs[first + K].data,
-                   .v = inputs[first + V].data};
+                   .q = nc_heads_of(&parts[Q]),
+                   .k = nc_heads_of(&parts[K]),
+                   .v = nc_heads_of(&parts[V])};
     const double scale = nacre_unword(attributes[SCALE]);
     p.scale = (float)(scale != 0 ? scale : 1 / sqrt((double)p.depth));
     p.lead.rank -= 2;
@@ -539,7 +551,8 @@ static attention describe(const nacre_view *inputs, int count, const int64_t *at
 static void run_forward(const nacre_call *call)
 {
     attention p = describe(call->inputs, call->input_count, call->attributes, Q, MASK, nacre_team_size(call->team));
-    p.y = call->outputs[0].data;
+    const nacre_view y = nc_attention_part(&call->outputs[0], call->attributes[HEADS]);
+    p.y = nc_heads_of(&y);
     p.sums = call->outputs[1].data;
     p.scratch = call->workspace;
     p.scratch_size = nc_round_up((int64_t)forward_scratch(&p), 16);
@@ -550,12 +563,13 @@ static void run_backward(const nacre_call *call)
 {
     attention p =
         describe(call->inputs, call->input_count, call->attributes, BACK_Q, BACK_MASK, nacre_team_size(call->team));
-    p.dy = call->inputs[DY].data;
-    p.y = call->inputs[Y].data;
+    const nc_heads_gradients gradients = nc_heads_of_gradients(call, DY, Y, call->attributes[HEADS]);
+    p.dy = gradients.dy;
+    p.y = gradients.y;
+    p.dq = gradients.dq;
+    p.dk = gradients.dk;
+    p.dv = gradients.dv;
     p.sums = call->inputs[LOGSUMEXP].data;
-    p.dq = call->outputs[0].data;
-    p.dk = call->outputs[1].data;
-    p.dv = call->outputs[2].data;
     p.scratch = call->workspace;
     p.scratch_size = nc_round_up((int64_t)backward_scratch(&p), 16);
     nacre_parallel(call->team, p.heads, backward_task, &p);

@@ -3,6 +3,7 @@
  * Products are of pairs of bf16 with f32 sums; scores, exponentials and everything that is added up are f32, and
  * weights are rounded to bf16 only to be multiplied with values. Keys and values of a head are packed as a whole. */
 #include "cpu/half_product.h"
+#include "cpu/heads.h"
 #include "cpu/share.h"
 #include "cpu/simd/half.h"
 #include "cpu/simd/math.h"
@@ -28,20 +29,24 @@ enum {
     ALIGNMENT = 64
 };
 
-enum { CAUSAL, SCALE }; /* attribute words */
+enum { CAUSAL, SCALE, HEADS }; /* attribute words */
 
 typedef struct attention {
     int64_t heads, rows, columns, depth, width; /* T, S, D, E */
     int64_t parts;                              /* tasks of a head: forward */
     float scale;
     bool causal;
-    const uint16_t *q, *k, *v, *dy, *y;
-    uint16_t *to, *dq, *dk, *dv; /* `to`: y of the forward operation */
-    void *sums;                  /* logsumexp of each row, of a type of its own */
+    nc_heads q, k, v, y, dy, dq, dk, dv;
+    void *sums; /* logsumexp of each row, of a type of its own */
     nacre_dtype sums_dtype;
     char *scratch; /* of each thread */
     size_t scratch_bytes;
 } attention;
+
+static uint16_t *row_of(const nc_heads *heads, int64_t head, int64_t row)
+{
+    return (uint16_t *)heads->data + nc_heads_offset(heads, head, row);
+}
 
 /* Columns before this one are what `row` may attend to. */
 static int64_t end_of_row(const attention *p, int64_t row)
@@ -61,8 +66,8 @@ static void *take(char *scratch, size_t *used, int64_t count)
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
 
-/* Rows of halves as columns of pairs: [count / PANEL][width / 2][PANEL], zeros behind the last. */
-static void pack_transposed(const uint16_t *rows, int64_t count, int64_t width, float *packed)
+/* Rows of halves, `row` apart, as columns of pairs: [count / PANEL][width / 2][PANEL], zeros behind the last. */
+static void pack_transposed(const uint16_t *rows, int64_t row, int64_t count, int64_t width, float *packed)
 {
     const int64_t pairs = width / 2;
     for (int64_t i = 0; i < nc_round_up(count, PANEL); i += NC_LANES)
@@ -71,7 +76,7 @@ static void pack_transposed(const uint16_t *rows, int64_t count, int64_t width, 
             NC_UNROLL
             for (int r = 0; r < NC_LANES; r++) {
                 square[r] = (nc_vec){0};
-                if (i + r < count) memcpy(&square[r], rows + (i + r) * width + 2 * j, sizeof square[r]);
+                if (i + r < count) memcpy(&square[r], rows + (i + r) * row + 2 * j, sizeof square[r]);
             }
             nc_transpose(square);
             float *to = packed + i / PANEL * PANEL * pairs + i % PANEL;
@@ -87,12 +92,12 @@ NC_ALWAYS_INLINE nc_vecu bits_of(const uint16_t *p)
 
 /* Rows of halves as rows of pairs: element j of rows 2i and 2i + 1 beside each other; a zero where the last is alone.
  */
-static void zip_rows(const uint16_t *rows, int64_t count, int64_t width, float *zipped)
+static void zip_rows(const uint16_t *rows, int64_t row, int64_t count, int64_t width, float *zipped)
 {
     for (int64_t i = 0; i < count; i += 2)
         for (int64_t j = 0; j < width; j += NC_LANES) {
-            const nc_vecu low = bits_of(rows + i * width + j);
-            const nc_vecu high = i + 1 < count ? bits_of(rows + (i + 1) * width + j) : (nc_vecu){0};
+            const nc_vecu low = bits_of(rows + i * row + j);
+            const nc_vecu high = i + 1 < count ? bits_of(rows + (i + 1) * row + j) : (nc_vecu){0};
             nc_store(zipped + i / 2 * width + j, (nc_vec)(low | high << 16));
         }
 }
@@ -111,6 +116,12 @@ NC_BF16 static void round_row(const float *from, int64_t count, uint16_t *to)
 {
     for (int64_t j = 0; j < count; j += NC_LANES)
         _mm256_storeu_si256((__m256i *)(void *)(to + j), nc_round_to_bf16(nc_load(from + j)));
+}
+
+/* Rows of f32 become those of a head. */
+static void round_rows(const float *from, int64_t count, int64_t width, const nc_heads *to, int64_t head, int64_t first)
+{
+    for (int64_t r = 0; r < count; r++) round_row(from + r * width, width, row_of(to, head, first + r));
 }
 
 /* ---- products ---------------------------------------------------------------------------------------------------- */
@@ -147,12 +158,12 @@ static void multiply(const product *p)
     }
 }
 
-/* Rows of `depth` halves times all of some packed columns from `first` on, `columns` of them. */
-static void multiply_packed(const uint16_t *a, int64_t count, int64_t depth, const float *packed, int64_t first,
-                            int64_t columns, float *scores)
+/* Rows of `depth` halves, `row` apart, times all of some packed columns from `first` on, `columns` of them. */
+static void multiply_packed(const uint16_t *a, int64_t row, int64_t count, int64_t depth, const float *packed,
+                            int64_t first, int64_t columns, float *scores)
 {
     multiply(&(product){.a = a,
-                        .a_row = depth / 2,
+                        .a_row = row / 2,
                         .a_step = 1,
                         .rows = count,
                         .b = packed + first * (depth / 2),
@@ -242,8 +253,8 @@ static void attend_tile(const attention *p, const forward_room *room, int64_t he
     for (int64_t r = 0; r < count; r++) states[r] = (running){.largest = -__builtin_inff()};
     for (int64_t first = 0; first < end; first += BLOCK) {
         const int64_t last = nc_least(end, first + BLOCK), padded = nc_round_up(last - first, PANEL);
-        multiply_packed(p->q + (head * p->rows + rows.begin) * p->depth, count, p->depth, room->keys, first,
-                        last - first, room->scores);
+        multiply_packed(row_of(&p->q, head, rows.begin), p->q.row, count, p->depth, room->keys, first, last - first,
+                        room->scores);
         for (int64_t r = 0; r < count; r++) {
             float *scores = room->scores + r * BLOCK;
             const int64_t own = nc_least(end_of_row(p, rows.begin + r), last) - first;
@@ -261,7 +272,7 @@ static void attend_tile(const attention *p, const forward_room *room, int64_t he
     for (int64_t r = 0; r < count; r++) {
         const int64_t row = head * p->rows + rows.begin + r;
         scale_row(room->y + r * p->width, p->width, 1 / states[r].sum);
-        round_row(room->y + r * p->width, p->width, p->to + row * p->width);
+        round_row(room->y + r * p->width, p->width, row_of(&p->y, head, rows.begin + r));
         nacre_dtype_store(p->sums_dtype, p->sums, row,
                           (double)(states[r].largest + nc_log(nc_splat(states[r].sum))[0]));
     }
@@ -275,8 +286,8 @@ static void forward_task(void *user, int64_t index, int thread)
     const int64_t head = index / p->parts;
     const nc_range rows = nc_share(p->rows, 1, p->parts, index % p->parts);
     const int64_t needed = end_of_row(p, rows.end - 1);
-    pack_transposed(p->k + head * p->columns * p->depth, needed, p->depth, room.keys);
-    zip_rows(p->v + head * p->columns * p->width, needed, p->width, room.values);
+    pack_transposed(row_of(&p->k, head, 0), p->k.row, needed, p->depth, room.keys);
+    zip_rows(row_of(&p->v, head, 0), p->v.row, needed, p->width, room.values);
     const int64_t tiles = nc_ceil_div(rows.end - rows.begin, NC_TILE_ROWS);
     for (int64_t i = 0; i < tiles; i++) {
         const nc_range tile = nc_share(rows.end - rows.begin, 1, tiles, i);
@@ -319,21 +330,20 @@ static backward_room furnish_backward(const attention *p, char *scratch, size_t 
 
 static void pack_head(const attention *p, const backward_room *room, int64_t head)
 {
-    const uint16_t *k = p->k + head * p->columns * p->depth, *v = p->v + head * p->columns * p->width;
-    const uint16_t *dy = p->dy + head * p->rows * p->width, *y = p->y + head * p->rows * p->width;
+    const uint16_t *k = row_of(&p->k, head, 0);
     const int64_t columns = nc_round_up(p->columns, PANEL);
-    pack_transposed(k, p->columns, p->depth, room->keys);
-    pack_transposed(v, p->columns, p->width, room->values);
+    pack_transposed(k, p->k.row, p->columns, p->depth, room->keys);
+    pack_transposed(row_of(&p->v, head, 0), p->v.row, p->columns, p->width, room->values);
     memset(room->k_pairs, 0, (size_t)(columns * p->depth / 2) * sizeof *room->k_pairs);
-    zip_rows(k, p->columns, p->depth, room->k_pairs);
-    zip_rows(p->q + head * p->rows * p->depth, p->rows, p->depth, room->q_pairs);
-    zip_rows(dy, p->rows, p->width, room->dy_pairs);
+    zip_rows(k, p->k.row, p->columns, p->depth, room->k_pairs);
+    zip_rows(row_of(&p->q, head, 0), p->q.row, p->rows, p->depth, room->q_pairs);
+    zip_rows(row_of(&p->dy, head, 0), p->dy.row, p->rows, p->width, room->dy_pairs);
     memset(room->dk, 0, (size_t)(p->columns * p->depth) * sizeof *room->dk);
     memset(room->dv, 0, (size_t)(p->columns * p->width) * sizeof *room->dv);
     for (int64_t r = 0; r < p->rows; r++) {
+        const uint16_t *dy = row_of(&p->dy, head, r), *y = row_of(&p->y, head, r);
         nc_vec sum = {0};
-        for (int64_t j = 0; j < p->width; j += NC_LANES)
-            sum = nc_fma(nc_load_bf16(dy + r * p->width + j), nc_load_bf16(y + r * p->width + j), sum);
+        for (int64_t j = 0; j < p->width; j += NC_LANES) sum = nc_fma(nc_load_bf16(dy + j), nc_load_bf16(y + j), sum);
         room->deltas[r] = nc_sum(sum);
     }
 }
@@ -357,12 +367,14 @@ static void weigh(const attention *p, const backward_room *room, int64_t head, i
 static void weigh_tile(const attention *p, const backward_room *room, int64_t head, int64_t span, nc_range rows,
                        int64_t first, int64_t end)
 {
-    const int64_t count = rows.end - rows.begin, at = head * p->rows + rows.begin;
+    const int64_t count = rows.end - rows.begin;
     const int64_t last = nc_least(end_of_row(p, rows.end - 1), end), all = nc_round_up(end - first, PANEL);
     const int64_t padded = last > first ? nc_round_up(last - first, PANEL) : 0;
     if (padded > 0) {
-        multiply_packed(p->q + at * p->depth, count, p->depth, room->keys, first, last - first, room->p);
-        multiply_packed(p->dy + at * p->width, count, p->width, room->values, first, last - first, room->ds);
+        multiply_packed(row_of(&p->q, head, rows.begin), p->q.row, count, p->depth, room->keys, first, last - first,
+                        room->p);
+        multiply_packed(row_of(&p->dy, head, rows.begin), p->dy.row, count, p->width, room->values, first, last - first,
+                        room->ds);
         for (int64_t r = 0; r < count; r++) {
             const int64_t own = nc_least(end_of_row(p, rows.begin + r), last) - first;
             weigh(p, room, head, rows.begin + r, own, padded, room->p + r * BLOCK, room->ds + r * BLOCK);
@@ -428,30 +440,30 @@ static void backward_task(void *user, int64_t head, int thread)
         const nc_range span = {row, nc_least(row + SPAN, p->rows)};
         for (int64_t first = 0; first < end_of_row(p, span.end - 1); first += BLOCK)
             differentiate_span(p, &room, head, span, first, nc_least(first + BLOCK, p->columns));
-        round_row(room.dq, (span.end - row) * p->depth, p->dq + (head * p->rows + row) * p->depth);
+        round_rows(room.dq, span.end - row, p->depth, &p->dq, head, row);
     }
-    round_row(room.dk, p->columns * p->depth, p->dk + head * p->columns * p->depth);
-    round_row(room.dv, p->columns * p->width, p->dv + head * p->columns * p->width);
+    round_rows(room.dk, p->columns, p->depth, &p->dk, head, 0);
+    round_rows(room.dv, p->columns, p->width, &p->dv, head, 0);
 }
 
 /* ---- as kernels -------------------------------------------------------------------------------------------------- */
 
 /* `first`: of the operands q, k, v. Without data where the views have none. */
-static attention describe(const nacre_view *inputs, const int64_t *attributes, int first, int threads)
+static attention describe(const nacre_view *inputs, int count, const int64_t *attributes, int first, int threads)
 {
-    const nacre_shape *q = &inputs[first + Q].shape, *k = &inputs[first + K].shape, *v = &inputs[first + V].shape;
-    const int rank = q->rank;
-    nacre_shape lead = *q;
+    nacre_view parts[3];
+    nc_attention_parts(&inputs[first], count - first, attributes[HEADS], parts);
+    nacre_shape lead = parts[Q].shape;
     lead.rank -= 2;
     attention p = {.heads = nacre_shape_count(lead),
-                   .rows = q->dims[rank - 2],
-                   .columns = k->dims[rank - 2],
-                   .depth = q->dims[rank - 1],
-                   .width = v->dims[rank - 1],
+                   .rows = parts[Q].shape.dims[lead.rank],
+                   .columns = parts[K].shape.dims[lead.rank],
+                   .depth = parts[Q].shape.dims[lead.rank + 1],
+                   .width = parts[V].shape.dims[lead.rank + 1],
                    .causal = attributes[CAUSAL] != 0,
-                   .q = inputs[first + Q].data,
-                   .k = inputs[first + K].data,
-                   .v = inputs[first + V].data};
+                   .q = nc_heads_of(&parts[Q]),
+                   .k = nc_heads_of(&parts[K]),
+                   .v = nc_heads_of(&parts[V])};
     const double scale = nacre_unword(attributes[SCALE]);
     p.scale = (float)(scale != 0 ? scale : 1 / sqrt((double)p.depth));
     const int64_t wanted = p.heads >= 4 * threads ? 1 : nc_ceil_div(4 * threads, nc_most(p.heads, 1));
@@ -475,8 +487,9 @@ static size_t backward_bytes(const attention *p)
 
 static void run_forward(const nacre_call *call)
 {
-    attention p = describe(call->inputs, call->attributes, Q, nacre_team_size(call->team));
-    p.to = call->outputs[0].data;
+    attention p = describe(call->inputs, call->input_count, call->attributes, Q, nacre_team_size(call->team));
+    const nacre_view y = nc_attention_part(&call->outputs[0], call->attributes[HEADS]);
+    p.y = nc_heads_of(&y);
     p.sums = call->outputs[1].data;
     p.sums_dtype = call->outputs[1].dtype;
     p.scratch = call->workspace;
@@ -486,14 +499,15 @@ static void run_forward(const nacre_call *call)
 
 static void run_backward(const nacre_call *call)
 {
-    attention p = describe(call->inputs, call->attributes, BACK_Q, nacre_team_size(call->team));
-    p.dy = call->inputs[DY].data;
-    p.y = call->inputs[Y].data;
+    attention p = describe(call->inputs, call->input_count, call->attributes, BACK_Q, nacre_team_size(call->team));
+    const nc_heads_gradients gradients = nc_heads_of_gradients(call, DY, Y, call->attributes[HEADS]);
+    p.dy = gradients.dy;
+    p.y = gradients.y;
+    p.dq = gradients.dq;
+    p.dk = gradients.dk;
+    p.dv = gradients.dv;
     p.sums = call->inputs[LOGSUMEXP].data;
     p.sums_dtype = call->inputs[LOGSUMEXP].dtype;
-    p.dq = call->outputs[0].data;
-    p.dk = call->outputs[1].data;
-    p.dv = call->outputs[2].data;
     p.scratch = call->workspace;
     p.scratch_bytes = backward_bytes(&p);
     nacre_parallel(call->team, p.heads, backward_task, &p);
@@ -501,13 +515,13 @@ static void run_backward(const nacre_call *call)
 
 static size_t forward_workspace(const nacre_node_info *info)
 {
-    const attention p = describe(info->inputs, info->attributes, Q, info->threads);
+    const attention p = describe(info->inputs, info->input_count, info->attributes, Q, info->threads);
     return (size_t)info->threads * forward_bytes(&p);
 }
 
 static size_t backward_workspace(const nacre_node_info *info)
 {
-    const attention p = describe(info->inputs, info->attributes, BACK_Q, info->threads);
+    const attention p = describe(info->inputs, info->input_count, info->attributes, BACK_Q, info->threads);
     return (size_t)info->threads * backward_bytes(&p);
 }
 
@@ -520,10 +534,11 @@ static const char *refuse_any(const nacre_node_info *info, int first, int mask)
 {
     if (!nc_has_bf16_pairs()) return "needs AVX-512 BF16";
     for (int i = 0; i < 3; i++)
-        if (info->inputs[first + i].dtype != NACRE_BF16) return "takes bf16 operands only";
+        if (is_present(info, first + i) && info->inputs[first + i].dtype != NACRE_BF16)
+            return "takes bf16 operands only";
     if (info->outputs[0].dtype != NACRE_BF16) return "gives bf16 only";
     if (is_present(info, mask) || is_present(info, mask + 1)) return "takes no mask and no length";
-    const attention p = describe(info->inputs, info->attributes, first, info->threads);
+    const attention p = describe(info->inputs, info->input_count, info->attributes, first, info->threads);
     if (p.depth % PANEL || p.width % PANEL) return "for heads of a multiple of 32 numbers";
     if (p.rows < LEAST_ROWS || p.columns < 1) return "for 8 rows and more";
     return NULL;
