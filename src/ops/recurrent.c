@@ -470,6 +470,7 @@ static const char *const LSTM_CASES[] = {"x=2x3x8 w=8x2 !grad",
                                          "x=3x2x12 w=12x3 b=12 h=3x3 c=3x3 !grad",
                                          "x=1x1x4 w=4x1 h=1x1 c=1x1 reverse=1 !grad",
                                          "x=17x3x160 w=160x40 b=160 !grad",
+                                         "x=17x3x192 w=192x48 b=192 !grad",
                                          "x=64x2x148 w=148x37 h=64x37 c=64x37 reverse=1 !grad",
                                          "x=0x3x8 w=8x2 !grad",
                                          NULL};

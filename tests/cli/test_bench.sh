@@ -43,6 +43,7 @@ done <<'EOF'
 mlp_train 669706 0.4108
 lenet_train 1625866 12.4478
 resnet56_train 853018 96.2598
+lstm_train 3457729 84.5698
 gpt_train 10770816 290.5237
 gpt2_train 124439808 191.5571
 dcgan_train 6342272 72.788

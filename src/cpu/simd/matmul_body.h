@@ -205,6 +205,10 @@ static struct wanted source_of(const struct block *block, int64_t index)
         wanted.stride = problem->a_column * size;
         wanted.bytes = problem->a_row * count * size;
     }
+    /* Whole lines: the last elements may be in one more. */
+    const int64_t early = (int64_t)((uintptr_t)wanted.row % LINE);
+    wanted.row -= early;
+    wanted.bytes += early;
     return wanted;
 }
 

@@ -5,7 +5,9 @@
  * Backward, a task is a panel of units, with packed weights [gates H][PANEL].
  *
  * What the next step multiplies is kept a second time, sample by sample: in the sequences the samples of one time are
- * far apart, by powers of two as a rule, and would fall into a few sets of the cache.
+ * far apart, by powers of two as a rule, and would fall into a few sets of the cache. Forward, the input's part of the
+ * next step is copied side by side as well, by the way; and gates that the caches cannot hold until they are read again
+ * are stored around them.
  */
 #include "cpu/share.h"
 #include "cpu/simd/math.h"
@@ -13,7 +15,17 @@
 
 #include <nacre/backend.h>
 
-enum { PANEL = NC_TILE_COLUMNS, MOST_GATES = 4, APART = 16 /* floats between rows that would be whole pages */ };
+enum {
+    PANEL = NC_TILE_COLUMNS,
+    MOST_GATES = 4,
+    APART = 16, /* floats between rows that would be whole pages */
+    LINE = 64 / sizeof(float),
+#ifdef NACRE_STRESS
+    LARGE = 0,
+#else
+    LARGE = 8 * 1024 * 1024, /* bytes that no cache holds until they are read again */
+#endif
+};
 enum { X, W, B, H0, C0 }; /* operands of the forward operations */
 enum { Y, CELLS, GATES }; /* outputs of lstm; gru has y and gates */
 enum { DY, SAVED = 2 };   /* operands of all backward operations */
@@ -34,12 +46,15 @@ struct recurrence {
     bool reverse;
     unit_function *unit;
     const float *packed;
-    int64_t row_parts; /* tasks that share a panel */
-    float *passed[2];  /* by turns: what a step passes on, [N][passed_row] */
+    int64_t tasks, row_parts; /* of a step; those that share a panel */
+    float *passed[2];         /* by turns: what a step passes on, [N][passed_row] */
     int64_t passed_row;
 
     const float *x, *bias, *h0, *c0;
+    float *staged[2]; /* by turns: what a step reads of x, [N][staged_row] */
+    int64_t staged_row;
     float *y, *cells, *saved; /* saved: gates, [N, T, 4 H] */
+    bool streams;             /* saved goes around the caches */
 
     const float *dy, *dcells, *old_y, *old_cells, *old_saved;
     float *dx, *dhidden; /* dhidden: of gru */
@@ -88,6 +103,34 @@ NC_ALWAYS_INLINE nc_vec before(const recurrence *r, const float *sequence, const
     return row ? get(row + unit, lanes) : (nc_vec){0};
 }
 
+/* Copies what a step reads of x. */
+static void stage(const recurrence *r, int64_t step, nc_range samples)
+{
+    const int64_t width = r->gates * r->size;
+    for (int64_t i = samples.begin; i < samples.end; i++)
+        memcpy(r->staged[step & 1] + i * r->staged_row, r->x + place(r, i, time_of(r, step), width),
+               sizeof(float) * (size_t)width);
+}
+
+/* Fetches part `part` of `parts` of what stage() is going to read. */
+static void fetch(const recurrence *r, int64_t step, nc_range samples, int64_t part, int64_t parts)
+{
+    const int64_t width = r->gates * r->size;
+    const nc_range range = nc_share(width, LINE, parts, part);
+    for (int64_t i = samples.begin; i < samples.end; i++)
+        for (int64_t k = range.begin; k < range.end; k += LINE)
+            __builtin_prefetch(r->x + place(r, i, time_of(r, step), width) + k, 0, 2);
+}
+
+/* Stores a gate that is read again only when all steps are done. */
+NC_ALWAYS_INLINE void save(const recurrence *r, float *p, nc_vec v, int64_t lanes)
+{
+    if (r->streams)
+        nc_stream(p, v);
+    else
+        put(p, v, lanes);
+}
+
 /* What is passed on for element `at` of a sample. */
 NC_ALWAYS_INLINE void pass(const recurrence *r, int64_t sample, int64_t at, nc_vec v, int64_t lanes)
 {
@@ -103,10 +146,9 @@ NC_ALWAYS_INLINE nc_vec hidden_part(const recurrence *r, const float *sums, int 
     return r->bias ? sum + get(r->bias + gate * r->size + unit, lanes) : sum;
 }
 
-NC_ALWAYS_INLINE nc_vec input_part(const recurrence *r, int64_t sample, int64_t time, int gate, int64_t unit,
-                                   int64_t lanes)
+NC_ALWAYS_INLINE nc_vec input_part(const recurrence *r, int64_t sample, int gate, int64_t unit, int64_t lanes)
 {
-    return get(r->x + place(r, sample, time, r->gates * r->size) + gate * r->size + unit, lanes);
+    return get(r->staged[r->step & 1] + sample * r->staged_row + gate * r->size + unit, lanes);
 }
 
 static void lstm_unit(const recurrence *r, int64_t sample, int64_t time, int64_t unit, int64_t lanes, const float *sums)
@@ -115,9 +157,9 @@ static void lstm_unit(const recurrence *r, int64_t sample, int64_t time, int64_t
     float *saved = r->saved + place(r, sample, time, 4 * r->size) + unit;
     const int64_t at = place(r, sample, time, r->size) + unit;
     for (int g = 0; g < 4; g++) {
-        const nc_vec sum = input_part(r, sample, time, g, unit, lanes) + hidden_part(r, sums, g, unit, lanes);
+        const nc_vec sum = input_part(r, sample, g, unit, lanes) + hidden_part(r, sums, g, unit, lanes);
         gate[g] = g == 2 ? nc_tanh(sum) : nc_sigmoid(sum);
-        put(saved + g * r->size, gate[g], lanes);
+        save(r, saved + g * r->size, gate[g], lanes);
     }
     const nc_vec c = nc_fma(gate[1], before(r, r->cells, r->c0, sample, unit, lanes), gate[0] * gate[2]);
     const nc_vec y = gate[3] * nc_tanh(c);
@@ -130,16 +172,15 @@ static void gru_unit(const recurrence *r, int64_t sample, int64_t time, int64_t 
 {
     float *saved = r->saved + place(r, sample, time, 4 * r->size) + unit;
     nc_vec sum[2];
-    for (int g = 0; g < 2; g++)
-        sum[g] = input_part(r, sample, time, g, unit, lanes) + hidden_part(r, sums, g, unit, lanes);
+    for (int g = 0; g < 2; g++) sum[g] = input_part(r, sample, g, unit, lanes) + hidden_part(r, sums, g, unit, lanes);
     const nc_vec reset = nc_sigmoid(sum[0]), update = nc_sigmoid(sum[1]);
     const nc_vec part = hidden_part(r, sums, 2, unit, lanes);
-    const nc_vec new = nc_tanh(nc_fma(reset, part, input_part(r, sample, time, 2, unit, lanes)));
+    const nc_vec new = nc_tanh(nc_fma(reset, part, input_part(r, sample, 2, unit, lanes)));
     const nc_vec old = before(r, r->y, r->h0, sample, unit, lanes);
-    put(saved, reset, lanes);
-    put(saved + r->size, update, lanes);
-    put(saved + 2 * r->size, new, lanes);
-    put(saved + 3 * r->size, part, lanes);
+    save(r, saved, reset, lanes);
+    save(r, saved + r->size, update, lanes);
+    save(r, saved + 2 * r->size, new, lanes);
+    save(r, saved + 3 * r->size, part, lanes);
     const nc_vec y = nc_fma(update, old - new, new);
     put(r->y + place(r, sample, time, r->size) + unit, y, lanes);
     pass(r, sample, unit, y, lanes);
@@ -147,7 +188,7 @@ static void gru_unit(const recurrence *r, int64_t sample, int64_t time, int64_t 
 
 static void rnn_unit(const recurrence *r, int64_t sample, int64_t time, int64_t unit, int64_t lanes, const float *sums)
 {
-    const nc_vec sum = input_part(r, sample, time, 0, unit, lanes) + hidden_part(r, sums, 0, unit, lanes);
+    const nc_vec sum = input_part(r, sample, 0, unit, lanes) + hidden_part(r, sums, 0, unit, lanes);
     const nc_vec y = nc_tanh(sum);
     put(r->y + place(r, sample, time, r->size) + unit, y, lanes);
     pass(r, sample, unit, y, lanes);
@@ -315,12 +356,18 @@ static nc_range part_of_batch(const recurrence *r, int64_t part)
     return nc_share(r->batch, 1, r->row_parts, part);
 }
 
+/* What a task copies for the next step. */
+static nc_range samples_staged(const recurrence *r, int64_t task)
+{
+    return r->step + 1 < r->length ? nc_share(r->batch, 1, r->tasks, task) : (nc_range){0, 0};
+}
+
 static void forward_task(void *user, int64_t index, int thread)
 {
     (void)thread;
     const recurrence *r = user;
     const int64_t unit = index / r->row_parts * NC_LANES, lanes = r->size - unit, width = r->gates * NC_LANES;
-    const nc_range rows = part_of_batch(r, index % r->row_parts);
+    const nc_range rows = part_of_batch(r, index % r->row_parts), next = samples_staged(r, index);
     const int64_t tiles = nc_ceil_div(rows.end - rows.begin, NC_TILE_ROWS), time = time_of(r, r->step);
     const float *packed = r->packed + unit * r->gates * r->size;
     const float *states = r->step > 0 ? r->passed[~r->step & 1] : r->h0;
@@ -329,11 +376,14 @@ static void forward_task(void *user, int64_t index, int thread)
     for (int64_t i = 0; i < tiles; i++) {
         const nc_range tile = nc_share(rows.end - rows.begin, 1, tiles, i);
         const int64_t first = rows.begin + tile.begin, count = tile.end - tile.begin;
+        fetch(r, r->step + 1, next, i, tiles);
         for (int pair = 0; states && 2 * pair < r->gates; pair++)
             multiply(states + first * row_step, row_step, count, packed + 2 * pair * NC_LANES * r->size,
                      pair_width(r->gates, pair), r->size, sums + 2 * pair * NC_LANES, width);
         for (int64_t k = 0; k < count; k++) r->unit(r, first + k, time, unit, lanes, sums + k * width);
     }
+    stage(r, r->step + 1, next);
+    nc_stream_end();
 }
 
 static void backward_task(void *user, int64_t index, int thread)
@@ -365,6 +415,7 @@ static void cut(recurrence *r, int64_t panels, int threads)
 {
     const int64_t wanted = nc_ceil_div(4 * threads, panels);
     r->row_parts = nc_most(nc_least(wanted, r->batch / NC_TILE_ROWS), 1);
+    r->tasks = panels * r->row_parts;
 }
 
 static const void *optional(const nacre_call *call, int index)
@@ -372,20 +423,21 @@ static const void *optional(const nacre_call *call, int index)
     return index < call->input_count ? call->inputs[index].data : NULL;
 }
 
-static int64_t passed_row(int64_t width)
+/* Floats from row to row of what is kept sample by sample. */
+static int64_t row_apart(int64_t width)
 {
     return nc_round_up(width, NC_LANES) + APART;
 }
 
-/* `passed`: elements that a step passes on for each sample. */
-static size_t workspace(const nacre_node_info *info, int64_t passed)
+/* `passed`: elements that a step passes on for each sample; `staged`: that are copied for it. */
+static size_t workspace(const nacre_node_info *info, int64_t passed, int64_t staged)
 {
-    return sizeof(float) * (size_t)(2 * info->inputs[0].shape.dims[0] * passed_row(passed));
+    return sizeof(float) * (size_t)(2 * info->inputs[0].shape.dims[0] * (row_apart(passed) + row_apart(staged)));
 }
 
 static void take_workspace(const nacre_call *call, recurrence *r, int64_t passed)
 {
-    r->passed_row = passed_row(passed);
+    r->passed_row = row_apart(passed);
     r->passed[0] = call->workspace;
     r->passed[1] = r->batch > 0 ? r->passed[0] + r->batch * r->passed_row : NULL; /* no samples: no workspace */
 }
@@ -402,6 +454,19 @@ static recurrence describe(const nacre_call *call, int gates, unit_function *uni
                         .packed = call->prepared};
 }
 
+static void stage_first(void *user, int64_t sample, int thread)
+{
+    (void)thread;
+    stage(user, 0, (nc_range){sample, sample + 1});
+}
+
+/* Whether what units save, [N, T, 4 H], is large, and whole vectors in their places. */
+static bool may_stream(const recurrence *r)
+{
+    const int64_t bytes = place(r, r->batch, 0, 4 * r->size) * (int64_t)sizeof(float);
+    return bytes > LARGE && r->size % NC_LANES == 0 && (uintptr_t)r->saved % NC_VECTOR_BYTES == 0;
+}
+
 static void run_steps_forward(const nacre_call *call, recurrence *r)
 {
     const int64_t panels = nc_ceil_div(r->size, NC_LANES);
@@ -409,10 +474,16 @@ static void run_steps_forward(const nacre_call *call, recurrence *r)
     r->bias = optional(call, B);
     r->h0 = optional(call, H0);
     r->y = call->outputs[Y].data;
+    r->streams = may_stream(r);
     take_workspace(call, r, r->size);
+    r->staged_row = row_apart(r->gates * r->size);
+    if (r->batch > 0) {
+        r->staged[0] = r->passed[1] + r->batch * r->passed_row;
+        r->staged[1] = r->staged[0] + r->batch * r->staged_row;
+    }
     cut(r, panels, nacre_team_size(call->team));
-    for (r->step = 0; r->step < r->length; r->step++)
-        nacre_parallel(call->team, panels * r->row_parts, forward_task, r);
+    nacre_parallel(call->team, r->batch, stage_first, r);
+    for (r->step = 0; r->step < r->length; r->step++) nacre_parallel(call->team, r->tasks, forward_task, r);
 }
 
 static void run_steps_backward(const nacre_call *call, recurrence *r)
@@ -424,8 +495,7 @@ static void run_steps_backward(const nacre_call *call, recurrence *r)
     cut(r, panels, nacre_team_size(call->team));
     memset(r->dh, 0, sizeof(float) * (size_t)(r->batch * r->size));
     if (r->dc) memset(r->dc, 0, sizeof(float) * (size_t)(r->batch * r->size));
-    for (r->step = r->length - 1; r->step >= -1; r->step--)
-        nacre_parallel(call->team, panels * r->row_parts, backward_task, r);
+    for (r->step = r->length - 1; r->step >= -1; r->step--) nacre_parallel(call->team, r->tasks, backward_task, r);
 }
 
 /* ---- as kernels -------------------------------------------------------------------------------------------------- */
@@ -488,10 +558,11 @@ static const char *refuse(const nacre_node_info *info)
     return info->outputs[0].dtype == NACRE_F32 ? NULL : "computes f32 only";
 }
 
-#define KERNEL(name, gates, direction, unit, passed_gates)                                                             \
+#define KERNEL(name, gates, direction, unit, passed_gates, staged_gates)                                               \
     static size_t name##_workspace(const nacre_node_info *info)                                                        \
     {                                                                                                                  \
-        return workspace(info, passed_gates * info->inputs[W].shape.dims[1]);                                          \
+        const int64_t size = info->inputs[W].shape.dims[1];                                                            \
+        return workspace(info, (passed_gates)*size, (staged_gates)*size);                                              \
     }                                                                                                                  \
     static size_t name##_prepared(const nacre_node_info *info)                                                         \
     {                                                                                                                  \
@@ -509,9 +580,9 @@ static const char *refuse(const nacre_node_info *info)
                                                      .prepared = name##_prepared,                                      \
                                                      .prepare = name##_prepare,                                        \
                                                      .prepared_operand = W};
-KERNEL(lstm, 4, forward, NC_LANES, 1)
-KERNEL(gru, 3, forward, NC_LANES, 1)
-KERNEL(rnn, 1, forward, NC_LANES, 1)
-KERNEL(lstm_backward, 4, backward, PANEL, 4)
-KERNEL(gru_backward, 3, backward, PANEL, 3)
-KERNEL(rnn_backward, 1, backward, PANEL, 1)
+KERNEL(lstm, 4, forward, NC_LANES, 1, 4)
+KERNEL(gru, 3, forward, NC_LANES, 1, 3)
+KERNEL(rnn, 1, forward, NC_LANES, 1, 1)
+KERNEL(lstm_backward, 4, backward, PANEL, 4, 0)
+KERNEL(gru_backward, 3, backward, PANEL, 3, 0)
+KERNEL(rnn_backward, 1, backward, PANEL, 1, 0)
