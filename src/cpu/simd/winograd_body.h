@@ -64,9 +64,9 @@ enum {
     WIDE_WEIGHTS = 1 << 20, /* fewer transformed weights stay in the cache */
     SLICE = 64,             /* input channels whose weights are transformed at a time, where they are used */
 #endif
-    FEW_TILES = 64,              /* that meet weights as these are transformed */
-    MOST_SUMS = 1 << 24,         /* floats of the transformed weights' gradient */
-    RESTORED = 2 * NC_TILE_ROWS, /* input channels whose weights' gradients a task restores */
+    FEW_TILES = STEP > 1 ? 64 : 0, /* that meet weights as these are transformed */
+    MOST_SUMS = 1 << 24,           /* floats of the transformed weights' gradient */
+    RESTORED = 2 * NC_TILE_ROWS,   /* input channels whose weights' gradients a task restores */
 };
 
 /* Applies a transform to the columns and then to the rows of a square: [from][from] -> [to][to]. */
