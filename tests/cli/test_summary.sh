@@ -20,6 +20,8 @@ run "$NACRE" summary "$recipe" --batch-size 7
 expect_code 0
 cmp -s "$scratch/out" "$scratch/saved" || fault 'the recipe and the saved model have different summaries'
 
+grep -q '^parameters are f32$' "$scratch/saved" || fault 'the type of the parameters is not told'
+
 # The text of a saved model is a model.
 run "$NACRE" summary "$model" --text
 expect_code 0
