@@ -49,7 +49,7 @@ enum {
     CHUNK_FLOATS = 1 << 12,
     SHARED_FLOATS = 1 << 13,
     SHARED_WEIGHTS = 1 << 12,
-    SHARED_GRADIENTS = 1 << 13,
+    SHARED_GRADIENTS = 1 << 14,
     SLOT_FLOATS = 1 << 11,
     MAX_SLOTS = 3,
     WIDE_WEIGHTS = 1 << 13,
