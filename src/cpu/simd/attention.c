@@ -116,12 +116,13 @@ static void finish_scores(const attention *p, int64_t head, int64_t row, int64_t
 }
 
 /* Rows of `width` floats, `row` apart, as a tile reads them: in whole vectors beside each other, so copied, with zeros
- * behind, if they do not lie so. */
+ * behind, if they do not lie so. Rows that only happen to be whole vectors apart do not: memory may end with the last.
+ */
 static const float *whole_vectors(const float *rows, int64_t row, int64_t count, int64_t width, float *copy,
                                   int64_t *step)
 {
     *step = nc_round_up(width, NC_LANES);
-    if (*step == row) return rows;
+    if (*step == width && row == width) return rows;
     for (int64_t i = 0; i < count; i++)
         for (int64_t j = 0; j < *step; j += NC_LANES)
             nc_store(copy + i * *step + j, nc_load_some(rows + i * row + j, nc_least(width - j, NC_LANES)));
