@@ -62,11 +62,11 @@ static int run(nc_call *call)
         code = NC_EXIT_DONE;
         if (nc_flag(call, "json"))
             code = nc_print_json(call, to_json(layers, count, named.model, parameters));
-        else
+        else {
             nc_print_layers(layers, count, parameters);
-        if (!nc_flag(call, "json")) print_types(named.model, parameters);
-        if (!nc_flag(call, "json") && nc_flag(call, "text") && named.network)
-            printf("\n%s", nacre_network_text(named.network));
+            print_types(named.model, parameters);
+            if (nc_flag(call, "text") && named.network) printf("\n%s", nacre_network_text(named.network));
+        }
     }
     nacre_release(call->context, layers);
     nacre_graph_destroy(graph);

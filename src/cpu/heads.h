@@ -26,19 +26,23 @@ static inline int64_t nc_heads_offset(const nc_heads *heads, int64_t head, int64
     return head / heads->together * heads->sample + head % heads->together * heads->head + row * heads->row;
 }
 
-/* Of attention_backward: y, its gradient and the results. */
+/* Of y or its gradient, with attention's attribute `heads`. */
+static inline nc_heads nc_heads_of_rows(const nacre_view *view, int64_t heads)
+{
+    const nacre_view part = nc_attention_part(view, heads);
+    return nc_heads_of(&part);
+}
+
+/* Of attention_backward: y's gradient and the results. */
 typedef struct nc_heads_gradients {
-    nc_heads dy, y, dq, dk, dv;
+    nc_heads dy, dq, dk, dv;
 } nc_heads_gradients;
 
-static inline nc_heads_gradients nc_heads_of_gradients(const nacre_call *call, int dy, int y, int64_t heads)
+static inline nc_heads_gradients nc_heads_of_gradients(const nacre_call *call, int dy, int64_t heads)
 {
-    nacre_view results[3] = {{0}, {.shape.rank = -1}, {.shape.rank = -1}}, parts[3];
-    for (int i = 0; i < call->output_count; i++) results[i] = call->outputs[i];
-    nc_attention_parts(results, 3, heads, parts);
-    const nacre_view dy_part = nc_attention_part(&call->inputs[dy], heads);
-    const nacre_view y_part = nc_attention_part(&call->inputs[y], heads);
-    return (nc_heads_gradients){nc_heads_of(&dy_part), nc_heads_of(&y_part), nc_heads_of(&parts[0]),
+    nacre_view parts[3];
+    nc_attention_parts(call->outputs, call->output_count, heads, parts);
+    return (nc_heads_gradients){nc_heads_of_rows(&call->inputs[dy], heads), nc_heads_of(&parts[0]),
                                 nc_heads_of(&parts[1]), nc_heads_of(&parts[2])};
 }
 

@@ -496,9 +496,8 @@ static void backward_head(const nacre_call *call, const head *without)
     head h = *without;
     const int64_t heads = call->attributes[HEADS];
     const nacre_view dy = nc_attention_part(&call->inputs[DY], heads), y = nc_attention_part(&call->inputs[Y], heads);
-    nacre_view grads[3] = {[K] = {.shape.rank = -1}}, parts[3];
-    for (int i = 0; i < call->output_count; i++) grads[i] = call->outputs[i];
-    nc_attention_parts(grads, V + 1, heads, parts);
+    nacre_view parts[3];
+    nc_attention_parts(call->outputs, call->output_count, heads, parts);
     h.dy = matrix_at(&dy, h.lead);
     h.y = matrix_at(&y, h.lead);
     const matrix dq = matrix_at(&parts[Q], h.lead), dk = matrix_at(&parts[K], h.lead);

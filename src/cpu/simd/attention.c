@@ -39,7 +39,8 @@ typedef struct attention {
     int64_t valid, shift; /* columns that exist; row t attends to columns up to t + shift, if causal */
     nacre_shape lead;
     nacre_view mask; /* no data: none */
-    nc_heads q, k, v, y, dy, dq, dk, dv;
+    nc_heads q, k, v, y;
+    nc_heads_gradients gradients; /* backward */
     float *sums;
     float *scratch; /* of each thread, floats */
     int64_t scratch_size;
@@ -398,9 +399,10 @@ static workshop furnish(const attention *p, int64_t head, float *scratch)
     w.dy_copy = w.q_copy + p->rows * depth;
     w.deltas = w.dy_copy + p->rows * width;
     w.q_rows = whole_vectors(row_of(&p->q, head, 0), p->q.row, p->rows, p->depth, w.q_copy, &w.depth_step);
-    w.dy_rows = whole_vectors(row_of(&p->dy, head, 0), p->dy.row, p->rows, p->width, w.dy_copy, &w.width_step);
+    w.dy_rows = whole_vectors(row_of(&p->gradients.dy, head, 0), p->gradients.dy.row, p->rows, p->width, w.dy_copy,
+                              &w.width_step);
     for (int64_t r = 0; r < p->rows; r++)
-        dots(row_of(&p->dy, head, r), row_of(&p->y, head, r), 0, 1, p->width, w.deltas + r);
+        dots(row_of(&p->gradients.dy, head, r), row_of(&p->y, head, r), 0, 1, p->width, w.deltas + r);
     return w;
 }
 
@@ -428,7 +430,8 @@ static void weigh_tile(const attention *p, const workshop *w, int64_t head, nc_r
     const int64_t used = last > first ? nc_round_up(last - first, NC_LANES) : 0;
     if (used > 0) {
         multiply_packed(row_of(&p->q, head, rows.begin), p->q.row, count, p->depth, w->keys, last - first, weights);
-        multiply_packed(row_of(&p->dy, head, rows.begin), p->dy.row, count, p->width, w->values, last - first, ds);
+        multiply_packed(row_of(&p->gradients.dy, head, rows.begin), p->gradients.dy.row, count, p->width, w->values,
+                        last - first, ds);
         for (int64_t r = 0; r < count; r++)
             weigh(p, w, head, rows.begin + r, first, last, weights + r * BLOCK, ds + r * BLOCK);
         multiply(&(product){.a = ds,
@@ -440,8 +443,8 @@ static void weigh_tile(const attention *p, const workshop *w, int64_t head, nc_r
                             .b_panel = PANEL,
                             .columns = p->depth,
                             .steps = last - first,
-                            .c = row_of(&p->dq, head, rows.begin),
-                            .c_row = p->dq.row,
+                            .c = row_of(&p->gradients.dq, head, rows.begin),
+                            .c_row = p->gradients.dq.row,
                             .accumulate = true});
     }
     for (int64_t r = 0; r < count; r++) { /* the products over rows read whole tiles of columns */
@@ -482,9 +485,9 @@ static void differentiate_span(const attention *p, const workshop *w, int64_t he
         if (row >= span.end) break;
         const int64_t at = (row - span.begin) * BLOCK + column - first, count = nc_least(end - column, NC_TILE_ROWS);
         add_over_rows(w->ds + at, count, w->q_rows + row * w->depth_step, w->depth_step, p->depth, span.end - row,
-                      row_of(&p->dk, head, column), p->dk.row);
+                      row_of(&p->gradients.dk, head, column), p->gradients.dk.row);
         add_over_rows(w->p + at, count, w->dy_rows + row * w->width_step, w->width_step, p->width, span.end - row,
-                      row_of(&p->dv, head, column), p->dv.row);
+                      row_of(&p->gradients.dv, head, column), p->gradients.dv.row);
     }
 }
 
@@ -497,9 +500,9 @@ static void backward_task(void *user, int64_t head, int thread)
 {
     const attention *p = user;
     workshop w = furnish(p, head, p->scratch + thread * p->scratch_size);
-    clear(&p->dq, head, p->rows, p->depth);
-    clear(&p->dk, head, p->columns, p->depth);
-    clear(&p->dv, head, p->columns, p->width);
+    clear(&p->gradients.dq, head, p->rows, p->depth);
+    clear(&p->gradients.dk, head, p->columns, p->depth);
+    clear(&p->gradients.dv, head, p->columns, p->width);
     for (int64_t first = 0; first < nc_least(p->valid, p->columns); first += BLOCK) {
         const int64_t end = nc_least(p->columns, first + BLOCK);
         const float *k = row_of(&p->k, head, first);
@@ -552,8 +555,7 @@ static attention describe(const nacre_view *inputs, int count, const int64_t *at
 static void run_forward(const nacre_call *call)
 {
     attention p = describe(call->inputs, call->input_count, call->attributes, Q, MASK, nacre_team_size(call->team));
-    const nacre_view y = nc_attention_part(&call->outputs[0], call->attributes[HEADS]);
-    p.y = nc_heads_of(&y);
+    p.y = nc_heads_of_rows(&call->outputs[0], call->attributes[HEADS]);
     p.sums = call->outputs[1].data;
     p.scratch = call->workspace;
     p.scratch_size = nc_round_up((int64_t)forward_scratch(&p), 16);
@@ -564,12 +566,8 @@ static void run_backward(const nacre_call *call)
 {
     attention p =
         describe(call->inputs, call->input_count, call->attributes, BACK_Q, BACK_MASK, nacre_team_size(call->team));
-    const nc_heads_gradients gradients = nc_heads_of_gradients(call, DY, Y, call->attributes[HEADS]);
-    p.dy = gradients.dy;
-    p.y = gradients.y;
-    p.dq = gradients.dq;
-    p.dk = gradients.dk;
-    p.dv = gradients.dv;
+    p.y = nc_heads_of_rows(&call->inputs[Y], call->attributes[HEADS]);
+    p.gradients = nc_heads_of_gradients(call, DY, call->attributes[HEADS]);
     p.sums = call->inputs[LOGSUMEXP].data;
     p.scratch = call->workspace;
     p.scratch_size = nc_round_up((int64_t)backward_scratch(&p), 16);

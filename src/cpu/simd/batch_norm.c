@@ -19,9 +19,8 @@ enum { SLAB = 1 << 6, SLAB_ACROSS = 1 << 6 };
 enum { SLAB = 1 << 13, SLAB_ACROSS = 1 << 15 }; /* elements of a slab: a first-level cache; contiguous channels */
 #endif
 enum {
-    ABREAST = 4,        /* vectors of contiguous channels that are worked on together */
-    JOINED = 16,        /* channels whose slabs a task joins */
-    STREAMED = 1 << 22, /* elements of a result that would not be found in the cache again */
+    ABREAST = 4, /* vectors of contiguous channels that are worked on together */
+    JOINED = 16, /* channels whose slabs a task joins */
 };
 
 typedef struct batch_norm {
@@ -85,10 +84,7 @@ NC_ALWAYS_INLINE void put(float *p, nc_vec v, int64_t lanes)
 /* Elements [at, at + lanes) of x, dy or y. `dtype` is known when this is compiled. */
 NC_ALWAYS_INLINE nc_vec get_data(nacre_dtype dtype, const void *data, int64_t at, int64_t lanes)
 {
-    if (dtype == NACRE_F32) return get((const float *)data + at, lanes);
-    if (lanes < NC_LANES) return nc_load_as(dtype, data, at, lanes);
-    const uint16_t *halves = (const uint16_t *)data + at;
-    return dtype == NACRE_BF16 ? nc_load_bf16(halves) : nc_load_f16(halves);
+    return dtype == NACRE_F32 ? get((const float *)data + at, lanes) : nc_load_as(dtype, data, at, lanes);
 }
 
 NC_ALWAYS_INLINE void put_data(nacre_dtype dtype, void *data, int64_t at, nc_vec v, int64_t lanes)
@@ -319,7 +315,7 @@ static void set_result(batch_norm *b, void *y)
 {
     b->y = y;
     b->streamed = b->dtype == NACRE_F32 && b->across && b->channels % NC_LANES == 0 &&
-                  b->pixels * b->channels >= STREAMED && y != b->x && y != b->dy && (uintptr_t)y % NC_VECTOR_BYTES == 0;
+                  nc_is_streamed(y, b->pixels * b->channels) && y != b->x && y != b->dy;
 }
 
 static void run_slabs(const batch_norm *b, nacre_team *team, void (*body)(void *, int64_t, int))

@@ -15,11 +15,9 @@ enum {
 #ifdef NACRE_STRESS
     TILE = 2 * NC_LANES,
     PART = 3 * TILE,
-    STREAMED = 1,
 #else
     TILE = 1024,
-    PART = 16 * TILE,   /* what a thread takes at a time */
-    STREAMED = 1 << 22, /* elements of a result that would not be found in the cache again */
+    PART = 16 * TILE, /* what a thread takes at a time */
 #endif
 };
 
@@ -213,7 +211,7 @@ static void run_part(void *user, int64_t index, int thread)
 /* A large result whose memory is no operand's. */
 static bool is_streamed(const run *r)
 {
-    bool streamed = r->y_dtype == NACRE_F32 && r->walk.count >= STREAMED && (uintptr_t)r->y % NC_VECTOR_BYTES == 0;
+    bool streamed = r->y_dtype == NACRE_F32 && nc_is_streamed(r->y, r->walk.count);
     for (int i = 0; i < r->walk.operand_count; i++) streamed = streamed && r->walk.operands[i].data != r->y;
     return streamed;
 }

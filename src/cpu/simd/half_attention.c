@@ -36,8 +36,9 @@ typedef struct attention {
     int64_t parts;                              /* tasks of a head: forward */
     float scale;
     bool causal;
-    nc_heads q, k, v, y, dy, dq, dk, dv;
-    void *sums; /* logsumexp of each row, of a type of its own */
+    nc_heads q, k, v, y;
+    nc_heads_gradients gradients; /* backward */
+    void *sums;                   /* logsumexp of each row, of a type of its own */
     nacre_dtype sums_dtype;
     char *scratch; /* of each thread */
     size_t scratch_bytes;
@@ -337,11 +338,11 @@ static void pack_head(const attention *p, const backward_room *room, int64_t hea
     memset(room->k_pairs, 0, (size_t)(columns * p->depth / 2) * sizeof *room->k_pairs);
     zip_rows(k, p->k.row, p->columns, p->depth, room->k_pairs);
     zip_rows(row_of(&p->q, head, 0), p->q.row, p->rows, p->depth, room->q_pairs);
-    zip_rows(row_of(&p->dy, head, 0), p->dy.row, p->rows, p->width, room->dy_pairs);
+    zip_rows(row_of(&p->gradients.dy, head, 0), p->gradients.dy.row, p->rows, p->width, room->dy_pairs);
     memset(room->dk, 0, (size_t)(p->columns * p->depth) * sizeof *room->dk);
     memset(room->dv, 0, (size_t)(p->columns * p->width) * sizeof *room->dv);
     for (int64_t r = 0; r < p->rows; r++) {
-        const uint16_t *dy = row_of(&p->dy, head, r), *y = row_of(&p->y, head, r);
+        const uint16_t *dy = row_of(&p->gradients.dy, head, r), *y = row_of(&p->y, head, r);
         nc_vec sum = {0};
         for (int64_t j = 0; j < p->width; j += NC_LANES) sum = nc_fma(nc_load_bf16(dy + j), nc_load_bf16(y + j), sum);
         room->deltas[r] = nc_sum(sum);
@@ -373,8 +374,8 @@ static void weigh_tile(const attention *p, const backward_room *room, int64_t he
     if (padded > 0) {
         multiply_packed(row_of(&p->q, head, rows.begin), p->q.row, count, p->depth, room->keys, first, last - first,
                         room->p);
-        multiply_packed(row_of(&p->dy, head, rows.begin), p->dy.row, count, p->width, room->values, first, last - first,
-                        room->ds);
+        multiply_packed(row_of(&p->gradients.dy, head, rows.begin), p->gradients.dy.row, count, p->width, room->values,
+                        first, last - first, room->ds);
         for (int64_t r = 0; r < count; r++) {
             const int64_t own = nc_least(end_of_row(p, rows.begin + r), last) - first;
             weigh(p, room, head, rows.begin + r, own, padded, room->p + r * BLOCK, room->ds + r * BLOCK);
@@ -440,10 +441,10 @@ static void backward_task(void *user, int64_t head, int thread)
         const nc_range span = {row, nc_least(row + SPAN, p->rows)};
         for (int64_t first = 0; first < end_of_row(p, span.end - 1); first += BLOCK)
             differentiate_span(p, &room, head, span, first, nc_least(first + BLOCK, p->columns));
-        round_rows(room.dq, span.end - row, p->depth, &p->dq, head, row);
+        round_rows(room.dq, span.end - row, p->depth, &p->gradients.dq, head, row);
     }
-    round_rows(room.dk, p->columns, p->depth, &p->dk, head, 0);
-    round_rows(room.dv, p->columns, p->width, &p->dv, head, 0);
+    round_rows(room.dk, p->columns, p->depth, &p->gradients.dk, head, 0);
+    round_rows(room.dv, p->columns, p->width, &p->gradients.dv, head, 0);
 }
 
 /* ---- as kernels -------------------------------------------------------------------------------------------------- */
@@ -488,8 +489,7 @@ static size_t backward_bytes(const attention *p)
 static void run_forward(const nacre_call *call)
 {
     attention p = describe(call->inputs, call->input_count, call->attributes, Q, nacre_team_size(call->team));
-    const nacre_view y = nc_attention_part(&call->outputs[0], call->attributes[HEADS]);
-    p.y = nc_heads_of(&y);
+    p.y = nc_heads_of_rows(&call->outputs[0], call->attributes[HEADS]);
     p.sums = call->outputs[1].data;
     p.sums_dtype = call->outputs[1].dtype;
     p.scratch = call->workspace;
@@ -500,12 +500,8 @@ static void run_forward(const nacre_call *call)
 static void run_backward(const nacre_call *call)
 {
     attention p = describe(call->inputs, call->input_count, call->attributes, BACK_Q, nacre_team_size(call->team));
-    const nc_heads_gradients gradients = nc_heads_of_gradients(call, DY, Y, call->attributes[HEADS]);
-    p.dy = gradients.dy;
-    p.y = gradients.y;
-    p.dq = gradients.dq;
-    p.dk = gradients.dk;
-    p.dv = gradients.dv;
+    p.y = nc_heads_of_rows(&call->inputs[Y], call->attributes[HEADS]);
+    p.gradients = nc_heads_of_gradients(call, DY, call->attributes[HEADS]);
     p.sums = call->inputs[LOGSUMEXP].data;
     p.sums_dtype = call->inputs[LOGSUMEXP].dtype;
     p.scratch = call->workspace;

@@ -34,15 +34,19 @@ typedef struct rows_job {
 
 NC_ALWAYS_INLINE nc_vec load_weights(nacre_dtype dtype, const char *p)
 {
-    if (dtype == NACRE_F32) return nc_load((const float *)(const void *)p);
-    const uint16_t *halves = (const uint16_t *)(const void *)p;
-    return dtype == NACRE_BF16 ? nc_load_bf16(halves) : nc_load_f16(halves);
+    return dtype == NACRE_F32 ? nc_load((const float *)(const void *)p) : nc_load_as(dtype, p, 0, NC_LANES);
+}
+
+/* nacre_dtype_size for these types, known when this is compiled. */
+NC_ALWAYS_INLINE int64_t size_of(nacre_dtype dtype)
+{
+    return dtype == NACRE_F32 ? sizeof(float) : sizeof(uint16_t);
 }
 
 /* sums[i] = x[i] . w */
 NC_ALWAYS_INLINE void multiply(const rows_job *job, nacre_dtype dtype, const char *w, int rows, int chains, float *sums)
 {
-    const int64_t k = job->problem.k, size = dtype == NACRE_F32 ? sizeof(float) : sizeof(uint16_t);
+    const int64_t k = job->problem.k, size = size_of(dtype);
     nc_vec parts[MOST_CHAINS][MOST_ROWS] = {{{0}}};
     int64_t at = 0;
     for (; at + chains * NC_LANES <= k; at += chains * NC_LANES) {
@@ -84,7 +88,7 @@ static void finish(const rows_job *job, int64_t i, int64_t first, int64_t count,
 NC_ALWAYS_INLINE void multiply_range(const rows_job *job, nacre_dtype dtype, nc_range range, int rows, int chains)
 {
     const nc_matmul *p = &job->problem;
-    const int64_t row_bytes = p->b_column * (dtype == NACRE_F32 ? (int64_t)sizeof(float) : (int64_t)sizeof(uint16_t));
+    const int64_t row_bytes = p->b_column * size_of(dtype);
     float sums[MOST_ROWS * NC_LANES];
     for (int64_t j = range.begin; j < range.end; j += NC_LANES) {
         const int64_t count = nc_least(range.end - j, NC_LANES);

@@ -122,15 +122,6 @@ static void fetch(const recurrence *r, int64_t step, nc_range samples, int64_t p
             __builtin_prefetch(r->x + place(r, i, time_of(r, step), width) + k, 0, 2);
 }
 
-/* Stores a gate that is read again only when all steps are done. */
-NC_ALWAYS_INLINE void save(const recurrence *r, float *p, nc_vec v, int64_t lanes)
-{
-    if (r->streams)
-        nc_stream(p, v);
-    else
-        put(p, v, lanes);
-}
-
 /* What is passed on for element `at` of a sample. */
 NC_ALWAYS_INLINE void pass(const recurrence *r, int64_t sample, int64_t at, nc_vec v, int64_t lanes)
 {
@@ -159,7 +150,7 @@ static void lstm_unit(const recurrence *r, int64_t sample, int64_t time, int64_t
     for (int g = 0; g < 4; g++) {
         const nc_vec sum = input_part(r, sample, g, unit, lanes) + hidden_part(r, sums, g, unit, lanes);
         gate[g] = g == 2 ? nc_tanh(sum) : nc_sigmoid(sum);
-        save(r, saved + g * r->size, gate[g], lanes);
+        nc_store_result(r->streams, saved + g * r->size, gate[g], lanes);
     }
     const nc_vec c = nc_fma(gate[1], before(r, r->cells, r->c0, sample, unit, lanes), gate[0] * gate[2]);
     const nc_vec y = gate[3] * nc_tanh(c);
@@ -177,10 +168,10 @@ static void gru_unit(const recurrence *r, int64_t sample, int64_t time, int64_t 
     const nc_vec part = hidden_part(r, sums, 2, unit, lanes);
     const nc_vec new = nc_tanh(nc_fma(reset, part, input_part(r, sample, 2, unit, lanes)));
     const nc_vec old = before(r, r->y, r->h0, sample, unit, lanes);
-    save(r, saved, reset, lanes);
-    save(r, saved + r->size, update, lanes);
-    save(r, saved + 2 * r->size, new, lanes);
-    save(r, saved + 3 * r->size, part, lanes);
+    nc_store_result(r->streams, saved, reset, lanes);
+    nc_store_result(r->streams, saved + r->size, update, lanes);
+    nc_store_result(r->streams, saved + 2 * r->size, new, lanes);
+    nc_store_result(r->streams, saved + 3 * r->size, part, lanes);
     const nc_vec y = nc_fma(update, old - new, new);
     put(r->y + place(r, sample, time, r->size) + unit, y, lanes);
     pass(r, sample, unit, y, lanes);
@@ -383,7 +374,7 @@ static void forward_task(void *user, int64_t index, int thread)
         for (int64_t k = 0; k < count; k++) r->unit(r, first + k, time, unit, lanes, sums + k * width);
     }
     stage(r, r->step + 1, next);
-    nc_stream_end();
+    if (r->streams) nc_stream_end();
 }
 
 static void backward_task(void *user, int64_t index, int thread)

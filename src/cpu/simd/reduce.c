@@ -140,25 +140,24 @@ NC_ALWAYS_INLINE void reduce_wide(fold_kind kind, const reduction *r, int64_t un
 /* A kept position and a block of the innermost axis: a result per lane. */
 NC_ALWAYS_INLINE void reduce_columns(fold_kind kind, const reduction *r, int64_t unit, int64_t part, float *y)
 {
-    enum { vectors = FEW };
     const nc_reduction *loops = &r->loops;
     int64_t index[NACRE_MAX_RANK], at[NACRE_MAX_RANK], x, to, offset, ignored;
     nc_reduction_seek(loops->kept, loops->kept_rank, unit / r->blocks, index, &x, &to);
     const int64_t column = unit % r->blocks * r->width, columns = nc_least(loops->inner.size - column, r->width);
     const nc_range outer = nc_share(loops->reduced_count, 1, r->parts, part);
     nc_vec sums[FEW];
-    for (int v = 0; v < vectors; v++) sums[v] = start_of(kind);
+    for (int v = 0; v < FEW; v++) sums[v] = start_of(kind);
     nc_reduction_seek(loops->reduced, loops->reduced_rank, outer.begin, at, &offset, &ignored);
     for (int64_t i = outer.begin; i < outer.end; i++) {
         const float *line = r->x + x + offset + column;
-        if (columns == vectors * NC_LANES) {
+        if (columns == FEW * NC_LANES) {
             NC_UNROLL
-            for (int v = 0; v < vectors; v++) {
+            for (int v = 0; v < FEW; v++) {
                 sums[v] = combine(kind, sums[v], nc_load(line + v * NC_LANES));
             }
         } else {
             NC_UNROLL
-            for (int v = 0; v < vectors; v++) {
+            for (int v = 0; v < FEW; v++) {
                 const int64_t left = nc_most(nc_least(columns - v * NC_LANES, NC_LANES), 0);
                 if (left > 0) sums[v] = combine(kind, sums[v], nc_load_some(line + v * NC_LANES, left));
             }

@@ -8,13 +8,12 @@
 #include "cpu/simd/half.h"
 
 #ifdef NACRE_STRESS
-enum { GRAIN = 1 << 6, BLOCK = 2 * NC_LANES, MANY_TASKS = 2, STREAMED = 1 };
+enum { GRAIN = 1 << 6, BLOCK = 2 * NC_LANES, MANY_TASKS = 2 };
 #else
 enum {
-    GRAIN = 1 << 14,   /* elements worth a task */
-    BLOCK = 64,        /* rows and columns transposed together: pieces of four lines on both sides */
-    MANY_TASKS = 32,   /* keep all threads busy */
-    STREAMED = 1 << 22 /* elements of a result that would not be found in the cache again */
+    GRAIN = 1 << 14, /* elements worth a task */
+    BLOCK = 64,      /* rows and columns transposed together: pieces of four lines on both sides */
+    MANY_TASKS = 32  /* keep all threads busy */
 };
 #endif
 
@@ -199,8 +198,7 @@ static void permute(const nacre_view *from, const nacre_view *to, nacre_team *te
     p.outside = p.walk.count / (columns * rows);
     const bool many = p.outside * columns >= BLOCK * MANY_TASKS;
     p.strip = nc_round_up(nc_most(GRAIN / rows, NC_LANES), many ? BLOCK : NC_LANES);
-    p.streamed =
-        !p.half && p.walk.count >= STREAMED && rows % NC_LANES == 0 && (uintptr_t)p.target % NC_VECTOR_BYTES == 0;
+    p.streamed = !p.half && rows % NC_LANES == 0 && nc_is_streamed(p.target, p.walk.count);
     p.strips = nc_ceil_div(columns, p.strip);
     nacre_parallel(team, p.outside * p.strips, transpose_strip, &p);
 }

@@ -10,10 +10,9 @@
 #include <math.h>
 
 #ifdef NACRE_STRESS
-enum { GRAIN = 1 << 5, MOST_PARTS = 3, STREAMED = 1 };
+enum { GRAIN = 1 << 5, MOST_PARTS = 3 };
 #else
 enum { GRAIN = 1 << 14, MOST_PARTS = 32 }; /* elements of a part, parts with sums of their own */
-enum { STREAMED = 1 << 22 };               /* elements of a result that would not be found in the cache again */
 #endif
 
 typedef struct row_norm {
@@ -52,15 +51,6 @@ NC_ALWAYS_INLINE nc_vec weights_at(const row_norm *n, const float *weights, int6
 static int64_t run_end(const row_norm *n, int64_t i)
 {
     return n->repeat == 1 ? n->length : (i / n->repeat + 1) * n->repeat;
-}
-
-/* Of the result: around the cache where it is large and not what is read. */
-NC_ALWAYS_INLINE void put_result(const row_norm *n, float *p, nc_vec v, int64_t lanes)
-{
-    if (n->streamed)
-        nc_stream(p, v);
-    else
-        put(p, v, lanes);
 }
 
 enum { CHAINS = 4 }; /* an addition waits for the one before it */
@@ -115,8 +105,9 @@ static void forward_row(const row_norm *n, int64_t row, const float *weight, con
         for (int64_t i = start; i < run_end(n, start); i += NC_LANES) {
             const int64_t lanes = run_end(n, start) - i;
             const nc_vec normal = (get(x + i, lanes) - mean) * inverse;
-            put_result(n, y + i, nc_fma(normal, weights_at(n, weight, i, lanes, 1), weights_at(n, bias, i, lanes, 0)),
-                       lanes);
+            nc_store_result(n->streamed, y + i,
+                            nc_fma(normal, weights_at(n, weight, i, lanes, 1), weights_at(n, bias, i, lanes, 0)),
+                            lanes);
         }
 }
 
@@ -177,7 +168,7 @@ static void backward_row(const row_norm *n, int64_t row, const float *weight, fl
             const int64_t lanes = run_end(n, start) - i;
             const nc_vec h = get(dy + i, lanes) * weights_at(n, weight, i, lanes, 1);
             const nc_vec normal = (get(x + i, lanes) - mean) * inverse;
-            put_result(n, dx + i, (h - mean_h - normal * mean_hn) * inverse, lanes);
+            nc_store_result(n->streamed, dx + i, (h - mean_h - normal * mean_hn) * inverse, lanes);
             nc_fetch(x + i, n->length);
             nc_fetch(dy + i, n->length);
         }
@@ -246,11 +237,11 @@ static const void *optional(const nacre_call *call, int index)
     return index < call->input_count ? call->inputs[index].data : NULL;
 }
 
-/* Whole vectors only, each at an address that is a multiple of its size. */
+/* Whole vectors only, of memory that nothing is read from. */
 static bool is_streamed(const row_norm *n, const float *result)
 {
-    return n->samples * n->rows * n->length >= STREAMED && (uintptr_t)result % NC_VECTOR_BYTES == 0 && result != n->x &&
-           result != n->dy && (n->repeat == 1 ? n->length : n->repeat) % NC_LANES == 0;
+    return nc_is_streamed(result, n->samples * n->rows * n->length) && result != n->x && result != n->dy &&
+           (n->repeat == 1 ? n->length : n->repeat) % NC_LANES == 0;
 }
 
 static void run_forward(const nacre_call *call, row_norm n)

@@ -10,6 +10,7 @@
 #ifndef NC_CPU_SIMD_H
 #define NC_CPU_SIMD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -159,6 +160,30 @@ NC_ALWAYS_INLINE void nc_stream(float *p, nc_vec v)
 #else
     nc_store(p, v);
 #endif
+}
+
+/* Floats of a result that would not be found in the cache again. */
+#ifdef NACRE_STRESS
+enum { NC_STREAMED = 1 };
+#else
+enum { NC_STREAMED = 1 << 22 };
+#endif
+
+/* Whether a result of so many floats is worth that and begins at such an address. It must not be an operand too. */
+NC_ALWAYS_INLINE bool nc_is_streamed(const void *result, int64_t floats)
+{
+    return floats >= NC_STREAMED && (uintptr_t)result % NC_VECTOR_BYTES == 0;
+}
+
+/* Up to a vector of a result; whole vectors only if that is streamed. */
+NC_ALWAYS_INLINE void nc_store_result(bool streamed, float *p, nc_vec v, int64_t lanes)
+{
+    if (streamed)
+        nc_stream(p, v);
+    else if (lanes >= NC_LANES)
+        nc_store(p, v);
+    else
+        nc_store_some(p, v, lanes);
 }
 
 /* A row of which all but the last vector begin at such addresses. */

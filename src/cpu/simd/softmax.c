@@ -7,10 +7,9 @@
 #include <nacre/backend.h>
 
 #ifdef NACRE_STRESS
-enum { GRAIN = 1 << 5, STREAMED = 1 };
+enum { GRAIN = 1 << 5 };
 #else
-enum { GRAIN = 1 << 12 };    /* elements worth a task */
-enum { STREAMED = 1 << 22 }; /* elements of a result that would not be found in the cache again */
+enum { GRAIN = 1 << 12 }; /* elements worth a task */
 #endif
 enum { CHAINS = 4 }; /* vectors side by side, where a result waits for the one before it */
 
@@ -23,14 +22,6 @@ NC_ALWAYS_INLINE nc_vec get(const float *p, int64_t lanes, float beyond)
     for (int i = 0; i < NC_LANES; i++) values[i] = beyond;
     memcpy(values, p, (size_t)lanes * sizeof *p);
     return nc_load(values);
-}
-
-NC_ALWAYS_INLINE void put(float *p, nc_vec v, int64_t lanes)
-{
-    if (lanes >= NC_LANES)
-        nc_store(p, v);
-    else
-        nc_store_some(p, v, lanes);
 }
 
 /* The largest number; a NaN among finite ones may be passed over, for it shows in what is computed next. */
@@ -84,22 +75,13 @@ static float log_sum_exp(const float *x, int64_t count)
     return top + nc_log(nc_splat(sum_of_exponentials(x, top, count, NULL)))[0];
 }
 
-/* Of a result: around the cache where it is large and not what is read. */
-NC_ALWAYS_INLINE void put_result(bool streamed, float *p, nc_vec v, int64_t lanes)
-{
-    if (streamed)
-        nc_stream(p, v);
-    else
-        put(p, v, lanes);
-}
-
 /* `terms` may be y, unless that is streamed. */
 static void softmax_line(const float *x, float *terms, float *y, int64_t count, bool streamed)
 {
     const float top = largest_of(x, count), sum = sum_of_exponentials(x, top, count, terms);
     const float scale = is_finite(top) ? 1 / sum : 1;
     for (int64_t i = 0; i < count; i += NC_LANES)
-        put_result(streamed, y + i, get(terms + i, count - i, 0) * scale, count - i);
+        nc_store_result(streamed, y + i, get(terms + i, count - i, 0) * scale, count - i);
 }
 
 static void log_softmax_line(const float *x, float *terms, float *y, int64_t count, bool streamed)
@@ -107,7 +89,7 @@ static void log_softmax_line(const float *x, float *terms, float *y, int64_t cou
     (void)terms;
     const float log_sum = log_sum_exp(x, count);
     for (int64_t i = 0; i < count; i += NC_LANES)
-        put_result(streamed, y + i, get(x + i, count - i, 0) - log_sum, count - i);
+        nc_store_result(streamed, y + i, get(x + i, count - i, 0) - log_sum, count - i);
 }
 
 static float dot(const float *a, const float *b, int64_t count)
@@ -129,7 +111,7 @@ static void softmax_backward_line(const float *dy, const float *y, float *dx, in
     for (int64_t i = 0; i < count; i += NC_LANES) {
         nc_fetch(dy + i, count);
         nc_fetch(y + i, count);
-        put_result(streamed, dx + i, get(y + i, count - i, 0) * (get(dy + i, count - i, 0) - total), count - i);
+        nc_store_result(streamed, dx + i, get(y + i, count - i, 0) * (get(dy + i, count - i, 0) - total), count - i);
     }
 }
 
@@ -140,8 +122,8 @@ static void log_softmax_backward_line(const float *dy, const float *y, float *dx
     const nc_vec total = nc_splat(nc_sum(sum));
     for (int64_t i = 0; i < count; i += NC_LANES) {
         nc_fetch(dy + i, count);
-        put_result(streamed, dx + i, nc_fma(nc_exp(get(y + i, count - i, 0)), -total, get(dy + i, count - i, 0)),
-                   count - i);
+        nc_store_result(streamed, dx + i, nc_fma(nc_exp(get(y + i, count - i, 0)), -total, get(dy + i, count - i, 0)),
+                        count - i);
     }
 }
 
@@ -208,12 +190,12 @@ static float *scratch_line(const lines *l, int thread, int index)
 static bool may_be_streamed(const nacre_view *view, int axis)
 {
     return view->strides[axis] == 1 && view->shape.dims[axis] % NC_LANES == 0 &&
-           nacre_shape_count(view->shape) >= STREAMED;
+           nacre_shape_count(view->shape) >= NC_STREAMED;
 }
 
 static bool is_streamed(const nacre_call *call, const nacre_view *result, int axis)
 {
-    bool streamed = may_be_streamed(result, axis) && (uintptr_t)result->data % NC_VECTOR_BYTES == 0;
+    bool streamed = may_be_streamed(result, axis) && nc_is_streamed(result->data, nacre_shape_count(result->shape));
     for (int i = 0; i < call->input_count; i++) streamed = streamed && call->inputs[i].data != result->data;
     return streamed;
 }
@@ -384,8 +366,8 @@ static void gradient_line(const cross_entropy *c, int64_t line, const float *x, 
     nc_vec of_target = gradient_at(c, x, own, log_sum, all, d, &t);
     if (exists) of_target[t.class - own] -= d * on_target;
     for (int64_t i = 0; i < count; i += NC_LANES)
-        put_result(c->lines.streamed, dx + i, gradient_at(c, x, i, log_sum, all, d, &t), count - i);
-    put_result(c->lines.streamed, dx + own, of_target, count - own);
+        nc_store_result(c->lines.streamed, dx + i, gradient_at(c, x, i, log_sum, all, d, &t), count - i);
+    nc_store_result(c->lines.streamed, dx + own, of_target, count - own);
 }
 
 static void gradient_lines(void *user, int64_t index, int thread)
