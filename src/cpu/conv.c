@@ -14,8 +14,8 @@ nc_conv_node nc_conv_node_read(const nacre_op *op, const int64_t *attributes, co
         node.x = inputs[0];
         node.w = inputs[1];
         node.y = *output;
-        if (input_count > 2) node.bias = inputs[2].data;
-        if (input_count > 3) node.residual = inputs[3].data;
+        if (input_count > 2) node.bias = inputs[2];
+        if (input_count > 3) node.residual = inputs[3];
         node.relu = attributes[NC_CONV_ACTIVATION] != NC_CONV_PLAIN;
         node.ceiling = attributes[NC_CONV_ACTIVATION] == NC_CONV_RELU6 ? 6 : 0;
     } else if (!strcmp(op->name, "conv_backward_data")) {
@@ -65,12 +65,17 @@ nc_conv nc_conv_problem_of_info(const nacre_node_info *info)
     return nc_conv_problem(&node);
 }
 
+nc_conv_epilogue nc_conv_epilogue_of(const nc_conv_node *node)
+{
+    return (nc_conv_epilogue){
+        .bias = node->bias.data, .residual = node->residual.data, .relu = node->relu, .ceiling = node->ceiling};
+}
+
 enum { LEAST_GROUP = 8 }; /* output channels of a group that are worth a vector */
 
 /* What all kernels of channels-last images refuse. */
 static const char *common_refusal(const nacre_node_info *info, nc_conv_node *node)
 {
-    if (info->outputs[0].dtype != NACRE_F32) return "computes f32 only";
     if (info->outputs[0].shape.rank != 4) return "takes two spatial axes only";
     *node = nc_conv_node_of_info(info);
     if (!nc_is_channels_last(&node->x) || !nc_is_channels_last(&node->y)) return "needs channels-last images";
@@ -78,9 +83,12 @@ static const char *common_refusal(const nacre_node_info *info, nc_conv_node *nod
     return NULL;
 }
 
+static const char *const F32_ONLY = "computes f32 only";
+
 const char *nc_conv_depthwise_refusal(const nacre_node_info *info)
 {
     nc_conv_node node;
+    if (info->outputs[0].dtype != NACRE_F32) return F32_ONLY;
     const char *reason = common_refusal(info, &node);
     if (reason) return reason;
     const bool one_each = node.groups == node.x.shape.dims[1] && node.groups == node.y.shape.dims[1];
@@ -89,7 +97,19 @@ const char *nc_conv_depthwise_refusal(const nacre_node_info *info)
 
 const char *nc_conv_direct_refusal(const nacre_node_info *info)
 {
+    return info->outputs[0].dtype == NACRE_F32 ? nc_conv_mixed_refusal(info) : F32_ONLY;
+}
+
+static bool is_float(const nacre_view *view)
+{
+    return view->dtype == NACRE_F32 || view->dtype == NACRE_BF16 || view->dtype == NACRE_F16;
+}
+
+const char *nc_conv_mixed_refusal(const nacre_node_info *info)
+{
     nc_conv_node node;
+    for (int i = 0; i < info->input_count; i++)
+        if (info->inputs[i].shape.rank >= 0 && !is_float(&info->inputs[i])) return "computes f32 and 16 bits only";
     const char *reason = common_refusal(info, &node);
     if (reason) return reason;
     if (node.groups > 1 && nacre_shape_count(node.w.shape) > 0 && node.y.shape.dims[1] / node.groups < LEAST_GROUP)

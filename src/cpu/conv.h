@@ -27,7 +27,7 @@ typedef struct nc_conv_node {
     nacre_view x, w, y;
     nc_window window;
     int64_t groups;
-    const void *bias, *residual;
+    nacre_view bias, residual; /* without data: none */
     bool relu;
     float ceiling; /* as in nc_conv_epilogue */
 } nc_conv_node;
@@ -37,9 +37,11 @@ nc_conv_node nc_conv_node_of_info(const nacre_node_info *info);
 nc_conv_node nc_conv_node_of_call(const nacre_call *call);
 nc_conv nc_conv_problem(const nc_conv_node *node); /* of two spatial axes */
 nc_conv nc_conv_problem_of_info(const nacre_node_info *info);
-/* Why kernels of channels-last images do not take a node, NULL if they do: those made of register tiles, and those of
- * one channel per group. */
+nc_conv_epilogue nc_conv_epilogue_of(const nc_conv_node *node); /* of a node that is f32 throughout */
+/* Why kernels of channels-last images do not take a node, NULL if they do: those made of register tiles, those of them
+ * that read and write numbers of 16 bits as well, and those of one channel per group. */
 const char *nc_conv_direct_refusal(const nacre_node_info *info);
+const char *nc_conv_mixed_refusal(const nacre_node_info *info);
 const char *nc_conv_depthwise_refusal(const nacre_node_info *info);
 
 enum { NC_CONV_MAX_TAPS = 256 }; /* kernel positions the direct convolutions take */

@@ -9,13 +9,13 @@
     X(nc_matmul_kernel_f32_##isa)                                                                                      \
     X(nc_matmul_kernel_f64_##isa)                                                                                      \
     X(nc_matmul_half_kernel_##isa)                                                                                     \
+    X(nc_conv_winograd_kernel_##isa)                                                                                   \
     X(nc_conv_half_kernel_##isa)                                                                                       \
     X(nc_conv_backward_data_half_kernel_##isa)                                                                         \
     X(nc_conv_backward_weight_half_kernel_##isa)                                                                       \
     X(nc_conv_depthwise_kernel_##isa)                                                                                  \
     X(nc_conv_backward_data_depthwise_kernel_##isa)                                                                    \
     X(nc_conv_backward_weight_depthwise_kernel_##isa)                                                                  \
-    X(nc_conv_winograd_kernel_##isa)                                                                                   \
     X(nc_conv_backward_data_winograd_kernel_##isa)                                                                     \
     X(nc_conv_backward_weight_winograd_kernel_##isa)                                                                   \
     X(nc_conv_winograd2_kernel_##isa)                                                                                  \

@@ -1,4 +1,5 @@
-/* Every kernel of convolutions, forward and both gradients, at every instruction set, against plain loops in double. */
+/* Every kernel of convolutions, forward and both gradients, at every instruction set, against plain loops in double:
+ * of f32 numbers, and of 16-bit factors with f32 results, as mixed precision has them. */
 #include "raw.h"
 
 #include <nacre/backend.h>
@@ -18,10 +19,17 @@ static int64_t input_index(const nc_conv *c, int64_t n, int64_t i, int64_t j, in
     return ((n * c->in_channels + channel) * c->in[0] + i) * c->in[1] + j;
 }
 
-static float *random_floats(int64_t count, uint64_t seed)
+/* Numbers that `precision` holds: 16 bits of f32 are a bf16 number. */
+static float *random_floats(nacre_dtype precision, int64_t count, uint64_t seed)
 {
     float *values = nc_test_memory((size_t)count * sizeof *values);
     nc_fill_random(values, count, seed);
+    for (int64_t i = 0; i < count && precision == NACRE_BF16; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        bits &= 0xffff0000u;
+        memcpy(&values[i], &bits, sizeof bits);
+    }
     return values;
 }
 
@@ -45,16 +53,16 @@ static void accumulate(const nc_conv *c, arrays *a, int64_t n, int64_t i, int64_
         }
 }
 
-static arrays make_arrays(const nc_conv *c)
+static arrays make_arrays(const nc_conv *c, nacre_dtype precision)
 {
     arrays a = {.x_count = c->batch * c->in[0] * c->in[1] * c->in_channels,
                 .y_count = c->batch * c->out[0] * c->out[1] * c->out_channels,
                 .w_count = c->out_channels * c->in_channels / c->groups * c->kernel[0] * c->kernel[1]};
-    a.x = random_floats(a.x_count, 1);
-    a.w = random_floats(a.w_count, 2);
-    a.y = random_floats(a.y_count, 3);
-    a.bias = random_floats(c->in_channels + c->out_channels, 4);
-    a.residual = random_floats(a.x_count + a.y_count, 5);
+    a.x = random_floats(precision, a.x_count, 1);
+    a.w = random_floats(precision, a.w_count, 2);
+    a.y = random_floats(precision, a.y_count, 3);
+    a.bias = random_floats(precision, c->in_channels + c->out_channels, 4);
+    a.residual = random_floats(precision, a.x_count + a.y_count, 5);
     a.x_sum = calloc((size_t)a.x_count, sizeof *a.x_sum);
     a.y_sum = calloc((size_t)a.y_count, sizeof *a.y_sum);
     a.w_sum = calloc((size_t)a.w_count, sizeof *a.w_sum);
@@ -72,7 +80,8 @@ static void free_arrays(arrays *a)
 }
 
 /* Sums of up to a few thousand products of numbers in [-1, 1]: rounding grows like a random walk, and Winograd's
- * transforms (the derivation in winograd_body.h) cost at most another digit. */
+ * transforms (the derivation in winograd_body.h) cost at most another digit. Factors of 16 bits are what they were and
+ * results stay f32, so nothing more is allowed there. */
 static const double TOLERANCE = 5e-5;
 
 static void compare(const char *variant, const nc_conv *c, const float *got, const double *sums, int64_t count,
@@ -139,8 +148,8 @@ static void set_attributes(const nacre_op *op, const nc_conv *c, int64_t *words)
     words[NC_CONV_GROUPS] = c->groups;
 }
 
-static void check_variant(nacre_context *context, const nc_conv *c, const arrays *a, const nacre_op *op,
-                          const char *variant)
+static void check_variant(nacre_context *context, const nc_conv *c, const arrays *a, nacre_dtype precision,
+                          const nacre_op *op, const char *variant)
 {
     const bool forward = !strcmp(op->name, "conv"), data = !strcmp(op->name, "conv_backward_data");
     const nacre_shape x_shape = NACRE_SHAPE(c->batch, c->in_channels, c->in[0], c->in[1]);
@@ -149,6 +158,7 @@ static void check_variant(nacre_context *context, const nc_conv *c, const arrays
     int64_t words[NACRE_MAX_ATTRIBUTE_WORDS];
     nacre_graph *graph = nacre_graph_create(context);
     nacre_tensor *operands[4];
+    nacre_graph_set_precision(graph, precision);
     set_attributes(op, c, words);
     operands[0] = data ? feed(graph, "dy", y_shape, a->y) : feed(graph, "x", x_shape, a->x);
     operands[1] = forward || data ? feed(graph, "w", w_shape, a->w) : feed(graph, "dy", y_shape, a->y);
@@ -177,6 +187,20 @@ static void check_variant(nacre_context *context, const nc_conv *c, const arrays
     nacre_graph_destroy(graph);
 }
 
+static void check_in(const nc_conv *c, nacre_dtype precision)
+{
+    arrays a = make_arrays(c, precision);
+    static const char *const names[] = {"conv", "conv_backward_data", "conv_backward_weight"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        for (int t = 0; t < 2; t++) {
+            const nacre_op *op = nacre_op_find(names[i]);
+            const nacre_kernel *kernel;
+            for (int k = 0; (kernel = nacre_kernel_at(contexts[t], op, k)); k++)
+                if (!strstr(kernel->variant, "f64")) check_variant(contexts[t], c, &a, precision, op, kernel->variant);
+        }
+    free_arrays(&a);
+}
+
 static void check(nc_conv c)
 {
     if (c.groups == 0) c.groups = 1;
@@ -186,16 +210,8 @@ static void check(nc_conv c)
         if (c.out[i] == 0) /* as much padding after as before */
             c.out[i] = (c.in[i] + 2 * c.pad[i] - (c.kernel[i] - 1) * c.dilation[i] - 1) / c.stride[i] + 1;
     }
-    arrays a = make_arrays(&c);
-    static const char *const names[] = {"conv", "conv_backward_data", "conv_backward_weight"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        for (int t = 0; t < 2; t++) {
-            const nacre_op *op = nacre_op_find(names[i]);
-            const nacre_kernel *kernel;
-            for (int k = 0; (kernel = nacre_kernel_at(contexts[t], op, k)); k++)
-                if (!strstr(kernel->variant, "f64")) check_variant(contexts[t], &c, &a, op, kernel->variant);
-        }
-    free_arrays(&a);
+    check_in(&c, NACRE_F32);
+    check_in(&c, NACRE_BF16);
 }
 
 static void layers_of_networks(void)

@@ -150,8 +150,7 @@ size_t nc_isa(nc_correlation_workspace)(const nc_correlator *how, const nacre_no
 void nc_isa(nc_correlation_run)(const nc_correlator *how, const nacre_call *call)
 {
     const nc_conv_node node = nc_conv_node_of_call(call);
-    const nc_conv_epilogue epilogue = {
-        .bias = node.bias, .residual = node.residual, .relu = node.relu, .ceiling = node.ceiling};
+    const nc_conv_epilogue epilogue = nc_conv_epilogue_of(&node);
     const phases p = phases_of(&node, call->op);
     const float *packed = call->prepared;
     nc_correlation c;

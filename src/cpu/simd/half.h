@@ -52,13 +52,29 @@ NC_ALWAYS_INLINE int nc_is_half(nacre_dtype dtype)
     return dtype == NACRE_BF16 || dtype == NACRE_F16;
 }
 
+/* The first `count` (at most NC_LANES) of some halves, the others zero, and their memory is not touched. */
+NC_ALWAYS_INLINE void nc_copy_halves(uint16_t some[NC_LANES], const uint16_t *from, int64_t count)
+{
+#if defined(NC_ISA_avx512)
+    _mm256_storeu_si256((__m256i *)(void *)some, _mm256_maskz_loadu_epi16((__mmask16)((1u << count) - 1u), from));
+#else
+    memset(some, 0, NC_LANES * sizeof *some);
+    memcpy(some, from, (size_t)count * sizeof *from);
+#endif
+}
+
 /* `count` (at most NC_LANES) numbers from element `offset` on, the other lanes zero; the type is f32 or of 16 bits. */
 NC_ALWAYS_INLINE nc_vec nc_load_as(nacre_dtype dtype, const void *base, int64_t offset, int64_t count)
 {
-    if (dtype == NACRE_F32) return nc_load_some((const float *)base + offset, count);
-    uint16_t some[NC_LANES] = {0};
+    if (dtype == NACRE_F32)
+        return count == NC_LANES ? nc_load((const float *)base + offset)
+                                 : nc_load_some((const float *)base + offset, count);
+    uint16_t some[NC_LANES];
     const uint16_t *from = (const uint16_t *)base + offset;
-    if (count < NC_LANES) from = memcpy(some, from, (size_t)count * sizeof *from);
+    if (count < NC_LANES) {
+        nc_copy_halves(some, from, count);
+        from = some;
+    }
     return dtype == NACRE_BF16 ? nc_load_bf16(from) : nc_load_f16(from);
 }
 
@@ -73,7 +89,13 @@ NC_ALWAYS_INLINE void nc_store_as(nacre_dtype dtype, void *base, int64_t offset,
         nc_store_bf16(place, v);
     else
         nc_store_f16(place, v);
-    if (place != to) memcpy(to, some, (size_t)count * sizeof *to);
+    if (place == to) return;
+#if defined(NC_ISA_avx512)
+    const __m256i halves = _mm256_loadu_si256((const __m256i *)(const void *)some);
+    _mm256_mask_storeu_epi16(to, (__mmask16)((1u << count) - 1u), halves);
+#else
+    memcpy(to, some, (size_t)count * sizeof *to);
+#endif
 }
 
 static inline void nc_widen(nacre_dtype dtype, const uint16_t *from, int64_t count, float *to)

@@ -10,7 +10,7 @@
 #include "cpu/share.h"
 #include "cpu/simd/half.h"
 
-enum { X, W, BIAS, RESIDUAL, ALIGNMENT = 64, LEAST_FILTERS = 32 };
+enum { X, W, ALIGNMENT = 64, LEAST_FILTERS = 32 };
 
 static nc_conv_node read_node(const nacre_node_info *info)
 {
@@ -85,8 +85,10 @@ static nc_half_product forward(const nc_conv_node *node, const nc_conv *conv, co
                          .b = matrix(node->w.data, channels * taps, false),
                          .c = node->y.data,
                          .c_dtype = node->y.dtype,
-                         .bias = node->bias,
-                         .residual = node->residual,
+                         .bias = node->bias.data,
+                         .bias_dtype = node->bias.dtype,
+                         .residual = node->residual.data,
+                         .residual_dtype = node->residual.dtype,
                          .relu = node->relu,
                          .ceiling = node->ceiling};
     if (is_pointwise(conv)) p.a = matrix(node->x.data, channels, false);
@@ -140,10 +142,7 @@ static nc_half_product product_of_call(const nacre_call *call, int direction, nc
 {
     const nc_conv_node node =
         nc_conv_node_read(call->op, call->attributes, call->inputs, call->input_count, &call->outputs[0]);
-    nc_half_product p = product_of(&node, direction, patches);
-    if (p.bias) p.bias_dtype = call->inputs[BIAS].dtype;
-    if (p.residual) p.residual_dtype = call->inputs[RESIDUAL].dtype;
-    return p;
+    return product_of(&node, direction, patches);
 }
 
 static size_t packed_bytes(const nc_half_product *p)

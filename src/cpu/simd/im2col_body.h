@@ -189,8 +189,8 @@ static void forward_task(void *user, int64_t index, int thread)
     p.c = l->result + to;
     p.c_row = l->out_pixels;
     p.relu = l->node.relu;
-    if (l->node.bias) p.row_bias = (const REAL *)l->node.bias + out_channel;
-    if (l->node.residual) p.residual = (const REAL *)l->node.residual + to;
+    if (l->node.bias.data) p.row_bias = (const REAL *)l->node.bias.data + out_channel;
+    if (l->node.residual.data) p.residual = (const REAL *)l->node.residual.data + to;
     multiply(l, &p, thread);
 }
 

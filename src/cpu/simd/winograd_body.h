@@ -12,6 +12,9 @@
  * every STEP-th of the STEP * TAPS weights along an axis. Forward and for the weights the phases are further input
  * channels; in the gradient of x each phase has pixels, weights and products of its own.
  *
+ * Images, weights, bias and residual may each be f32 or of 16 bits: they are widened and rounded on the way in and out.
+ * Transforms, products and sums are f32 whatever they are, so 16 bits cost no exactness but the last rounding.
+ *
  * Few tiles of many channels would wait for the transformed weights, PLACES for every TAPS * TAPS. There the weights
  * are transformed slice by slice where they are used, and their gradients restored where they arise, in the cache.
  *
@@ -35,6 +38,7 @@
  * five times that, the largest result at least three times its root mean square. K, S and the roundings stand beside
  * the matrices. */
 #include "cpu/simd/correlation.h"
+#include "cpu/simd/half.h"
 
 enum {
     PLACES = SIDE * SIDE,
@@ -96,6 +100,8 @@ TWO_SIDED(square_of_restored, restore_weights, SIDE, TAPS)
  */
 
 typedef struct side { /* of one side of the convolution */
+    void *data;       /* images: what is read, what is written, or its gradient */
+    nacre_dtype dtype;
     int64_t height, width, channels;
     int64_t step;   /* pixels from one of a tile to the next */
     int64_t depth;  /* numbers at a place of a transformed tile: channels, of all phases if they are together */
@@ -112,16 +118,14 @@ typedef struct winograd {
     bool together;                                 /* by all threads; else each thread has chunks of its own */
     bool sliced;                                   /* together, and weights are transformed where they are used */
     int64_t first;                                 /* tile of the chunk that all threads work on */
-    const float *x, *dy, *w;
-    float *y;
-    bool mirrored; /* weights are w[in][out] and upside down: the gradient of the input */
-    const nc_conv_epilogue *epilogue;
-    float *weights; /* [place][panel of outputs][input][PANEL] */
-    float *scratch; /* for each thread: transformed inputs, then products or gradients */
-    int64_t slots;  /* private copies; depends on the sizes alone */
+    nacre_view w;                                  /* weights, or their gradient */
+    bool mirrored;            /* weights are w[in][out] and upside down: the gradient of the input */
+    const nc_conv_node *node; /* what follows the sums */
+    float *weights;           /* [place][panel of outputs][input][PANEL] */
+    float *scratch;           /* for each thread: transformed inputs, then products or gradients */
+    int64_t slots;            /* private copies; depends on the sizes alone */
     int64_t panel_parts;
     float *sums; /* [slot][place][input][padded outputs] */
-    float *dw;
 } winograd;
 
 static side side_of(int64_t height, int64_t width, int64_t channels, int64_t step, int64_t depth, int64_t places)
@@ -218,19 +222,20 @@ static int64_t first_weight(const winograd *g, int axis, int64_t phase)
 }
 
 /* Loads up to size x size pixels, s->step apart, from (row, column) on, zero outside the image, `lanes` channels from
- * `image` on. */
-NC_ALWAYS_INLINE void load_square(const side *s, const float *image, int64_t row, int64_t column, int64_t lanes,
-                                  int size, nc_vec *square)
+ * element `image` on. */
+NC_ALWAYS_INLINE void load_square_as(nacre_dtype dtype, const side *s, int64_t image, int64_t row, int64_t column,
+                                     int64_t lanes, int size, nc_vec *square)
 {
     const int64_t reach = (size - 1) * s->step;
     const bool inside = row >= 0 && column >= 0 && row + reach < s->height && column + reach < s->width;
     if (inside && lanes == NC_LANES) {
-        const float *from = image + (row * s->width + column) * s->channels;
+        const int64_t from = image + (row * s->width + column) * s->channels;
         const int64_t line = s->step * s->width * s->channels, pixel = s->step * s->channels;
         NC_UNROLL
         for (int i = 0; i < size; i++) {
             NC_UNROLL
-            for (int j = 0; j < size; j++) square[i * size + j] = nc_load(from + i * line + j * pixel);
+            for (int j = 0; j < size; j++)
+                square[i * size + j] = nc_load_as(dtype, s->data, from + i * line + j * pixel, NC_LANES);
         }
         return;
     }
@@ -238,9 +243,21 @@ NC_ALWAYS_INLINE void load_square(const side *s, const float *image, int64_t row
         for (int j = 0; j < size; j++) {
             const int64_t at_row = row + i * s->step, at_column = column + j * s->step;
             const bool there = at_row >= 0 && at_row < s->height && at_column >= 0 && at_column < s->width;
-            const float *from = image + (at_row * s->width + at_column) * s->channels;
-            square[i * size + j] = there ? nc_load_some(from, lanes) : (nc_vec){0};
+            const int64_t from = image + (at_row * s->width + at_column) * s->channels;
+            square[i * size + j] = there ? nc_load_as(dtype, s->data, from, lanes) : (nc_vec){0};
         }
+}
+
+/* The same of the type that the side has. */
+NC_ALWAYS_INLINE void load_square(const side *s, int64_t image, int64_t row, int64_t column, int64_t lanes, int size,
+                                  nc_vec *square)
+{
+    if (s->dtype == NACRE_F32)
+        load_square_as(NACRE_F32, s, image, row, column, lanes, size, square);
+    else if (s->dtype == NACRE_BF16)
+        load_square_as(NACRE_BF16, s, image, row, column, lanes, size, square);
+    else
+        load_square_as(NACRE_F16, s, image, row, column, lanes, size, square);
 }
 
 /* One phase of the patch of tile `index`, transformed: to[place][channel]. */
@@ -248,7 +265,7 @@ static void load_phase(const winograd *g, int64_t index, int64_t phase, float *t
 {
     const place at = place_of(g, index);
     const int64_t row = first_line(g, 0, at.row, phase / STEP), column = first_line(g, 1, at.column, phase % STEP);
-    const float *image = g->x + at.image * g->in.height * g->in.width * g->in.channels;
+    const int64_t image = at.image * g->in.height * g->in.width * g->in.channels;
     for (int64_t c = 0; c < g->in.channels; c += NC_LANES) {
         nc_vec patch[SIDE][SIDE], transformed[SIDE][SIDE];
         const int64_t lanes = nc_least(g->in.channels - c, NC_LANES);
@@ -273,10 +290,17 @@ typedef struct kernel_weights {
     nc_vec at[(WEIGHTS + NC_LANES - 1) / NC_LANES * NC_LANES];
 } kernel_weights;
 
-NC_ALWAYS_INLINE void load_weights(const float *w, int64_t line, int64_t lanes, kernel_weights *weights)
+/* `lanes` outputs, `line` elements apart, from element `from` on. */
+NC_ALWAYS_INLINE void load_weights(const nacre_view *w, int64_t from, int64_t line, int64_t lanes,
+                                   kernel_weights *weights)
 {
-    for (int first = 0; first < WEIGHTS; first += NC_LANES)
-        nc_load_columns(w + first, line, lanes, nc_least(WEIGHTS - first, NC_LANES), weights->at + first);
+    for (int first = 0; first < WEIGHTS; first += NC_LANES) {
+        const int64_t count = nc_least(WEIGHTS - first, NC_LANES);
+        nc_vec *const columns = weights->at + first;
+        for (int64_t i = 0; i < NC_LANES; i++)
+            columns[i] = i < lanes ? nc_load_as(w->dtype, w->data, from + i * line + first, count) : (nc_vec){0};
+        nc_transpose(columns);
+    }
 }
 
 /* Where tap (i, j) of a phase is among the weights. */
@@ -293,7 +317,7 @@ NC_ALWAYS_INLINE void load_weights_at(const winograd *g, int64_t c, int64_t out,
     const int64_t lanes = c < g->in.channels ? nc_most(nc_least(g->out.channels - out, NC_LANES), 0) : 0;
     const int64_t from = WEIGHTS * (g->mirrored ? c * g->out.channels + out : out * g->in.channels + c);
     const int64_t line = WEIGHTS * (g->mirrored ? 1 : g->in.channels);
-    load_weights(lanes ? g->w + from : g->w, line, lanes, weights);
+    load_weights(&g->w, from, line, lanes, weights);
 }
 
 /* The taps of a phase become PLACES, `apart` floats from one to the next. */
@@ -365,26 +389,23 @@ static void store_phase(const winograd *g, int64_t index, int64_t phase, nc_rang
     const int64_t step = g->out.step, row = at.row * step + phase / STEP, column = at.column * step + phase % STEP;
     const int64_t rows = nc_least(nc_ceil_div(g->out.height - row, step), OUT);
     const int64_t columns = nc_least(nc_ceil_div(g->out.width - column, step), OUT);
-    const nc_conv_epilogue *epilogue = g->epilogue;
+    const nc_conv_node *node = g->node;
     for (int64_t c = channels.begin; c < nc_least(channels.end, g->out.channels); c += NC_LANES) {
         nc_vec sums[SIDE][SIDE], y[OUT][OUT];
         const int64_t lanes = nc_least(g->out.channels - c, NC_LANES);
         NC_UNROLL
         for (int p = 0; p < PLACES; p++) sums[p / SIDE][p % SIDE] = nc_load(products + p * apart + c - channels.begin);
         square_of_output(sums, y);
-        const nc_vec bias = epilogue->bias ? nc_load_some(epilogue->bias + c, lanes) : (nc_vec){0};
+        const nc_vec bias = node->bias.data ? nc_load_as(node->bias.dtype, node->bias.data, c, lanes) : (nc_vec){0};
         const int64_t to = ((at.image * g->out.height + row) * g->out.width + column) * g->out.channels + c;
         for (int64_t i = 0; i < rows; i++)
             for (int64_t j = 0; j < columns; j++) {
                 const int64_t offset = to + (i * g->out.width + j) * step * g->out.channels;
                 nc_vec value = y[i][j] + bias;
-                if (epilogue->residual) value += nc_load_some(epilogue->residual + offset, lanes);
-                if (epilogue->relu) value = nc_max((nc_vec){0}, value);
-                if (epilogue->ceiling > 0) value = nc_min(nc_splat(epilogue->ceiling), value);
-                if (lanes == NC_LANES)
-                    nc_store(g->y + offset, value);
-                else
-                    nc_store_some(g->y + offset, value, lanes);
+                if (node->residual.data) value += nc_load_as(node->residual.dtype, node->residual.data, offset, lanes);
+                if (node->relu) value = nc_max((nc_vec){0}, value);
+                if (node->ceiling > 0) value = nc_min(nc_splat(node->ceiling), value);
+                nc_store_as(g->out.dtype, g->out.data, offset, value, lanes);
             }
     }
 }
@@ -538,7 +559,7 @@ static winograd backward_weights_of(const nc_conv *conv)
 static void load_gradient(const winograd *g, int64_t index, float *to)
 {
     const place at = place_of(g, index);
-    const float *image = g->dy + at.image * g->out.height * g->out.width * g->out.channels;
+    const int64_t image = at.image * g->out.height * g->out.width * g->out.channels;
     for (int64_t c = 0; c < g->out.padded; c += NC_LANES) {
         nc_vec square[OUT][OUT], transformed[SIDE][SIDE];
         const int64_t lanes = nc_most(nc_least(g->out.channels - c, NC_LANES), 0);
@@ -642,8 +663,8 @@ static void restore_vector(const winograd *g, const restored *r, int64_t c, int6
     for (int at = 0; at < WEIGHTS; at += NC_LANES) {
         nc_transpose(weights.at + at);
         for (int64_t i = 0; i < nc_least(g->out.channels - out, NC_LANES); i++)
-            nc_store_some(g->dw + ((out + i) * g->in.channels + c) * WEIGHTS + at, weights.at[at + i],
-                          nc_least(WEIGHTS - at, NC_LANES));
+            nc_store_as(g->w.dtype, g->w.data, ((out + i) * g->in.channels + c) * WEIGHTS + at, weights.at[at + i],
+                        nc_least(WEIGHTS - at, NC_LANES));
     }
 }
 
@@ -717,7 +738,7 @@ static void differentiate(winograd *g, nacre_team *team)
 
 static const char *refuse(const nacre_node_info *info)
 {
-    const char *reason = nc_conv_direct_refusal(info);
+    const char *reason = nc_conv_mixed_refusal(info);
     if (reason) return reason;
     const nc_conv conv = nc_conv_problem_of_info(info);
     for (int i = 0; i < 2; i++)
@@ -763,7 +784,7 @@ static void prepare(const nacre_call *call)
     const nc_conv_node node = nc_conv_node_of_call(call);
     winograd g = problem_of(&node, call->op);
     if (is_sliced(&g)) return;
-    g.w = node.w.data;
+    g.w = node.w;
     g.weights = call->prepared;
     nacre_parallel(call->team, g.out.padded / PANEL, pack_weights, &g);
 }
@@ -777,19 +798,23 @@ static size_t workspace(const nacre_node_info *info)
     return sizeof(float) * (size_t)(g.sliced ? sliced : thread_floats(&g) * (g.together ? 1 : info->threads));
 }
 
+static void set_images(side *s, const nacre_view *images)
+{
+    s->data = images->data;
+    s->dtype = images->dtype;
+}
+
 static void run(const nacre_call *call)
 {
     const nc_conv_node node = nc_conv_node_of_call(call);
-    const nc_conv_epilogue epilogue = {
-        .bias = node.bias, .residual = node.residual, .relu = node.relu, .ceiling = node.ceiling};
     winograd g = problem_of(&node, call->op);
     share_work(&g, nacre_team_size(call->team));
-    g.x = g.mirrored ? node.y.data : node.x.data;
-    g.y = g.mirrored ? node.x.data : node.y.data;
-    g.w = node.w.data;
+    set_images(&g.in, g.mirrored ? &node.y : &node.x);
+    set_images(&g.out, g.mirrored ? &node.x : &node.y);
+    g.w = node.w;
     g.weights = call->prepared;
     g.scratch = call->workspace;
-    g.epilogue = &epilogue;
+    g.node = &node;
     convolve(&g, call->team);
 }
 
@@ -806,20 +831,22 @@ static void run_backward_weights(const nacre_call *call)
     const nc_conv_node node = nc_conv_node_of_call(call);
     const nc_conv conv = nc_conv_problem(&node);
     winograd g = backward_weights_of(&conv);
-    g.x = node.x.data;
-    g.dy = node.y.data;
-    g.dw = node.w.data;
+    set_images(&g.in, &node.x);
+    set_images(&g.out, &node.y);
+    g.w = node.w;
     g.sums = call->workspace;
     g.scratch = g.sums + (g.sliced ? nacre_team_size(call->team) * RESTORED_FLOATS : g.slots * slot_floats(&g));
     differentiate(&g, call->team);
 }
+
+enum { FLAGS = NACRE_KERNEL_CHANNELS_LAST | NACRE_KERNEL_MIXED };
 
 #define KERNEL_(operation, name) nc_isa(nc_##operation##_##name##_kernel)
 #define KERNEL(operation, name)  KERNEL_(operation, name)
 #define CONVOLUTION(operation)                                                                                         \
     const nacre_kernel KERNEL(operation, NAME) = {.op = #operation,                                                    \
                                                   .variant = NC_STRING(NAME) "_" NC_ISA_NAME,                          \
-                                                  .flags = NACRE_KERNEL_CHANNELS_LAST,                                 \
+                                                  .flags = FLAGS,                                                      \
                                                   .can = refuse,                                                       \
                                                   .slower = slower,                                                    \
                                                   .workspace = workspace,                                              \
@@ -832,7 +859,7 @@ CONVOLUTION(conv_backward_data)
 const nacre_kernel KERNEL(conv_backward_weight, NAME) = {
     .op = "conv_backward_weight",
     .variant = NC_STRING(NAME) "_" NC_ISA_NAME,
-    .flags = NACRE_KERNEL_CHANNELS_LAST,
+    .flags = FLAGS,
     .can = refuse_weights,
     .slower = slower,
     .workspace = backward_weights_workspace,
