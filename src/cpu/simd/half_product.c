@@ -41,24 +41,60 @@ struct job {
 
 /* ---- lines of 16-bit numbers ------------------------------------------------------------------------------------- */
 
-/* Columns [first, first + count) of row `position` of the patches. A row of the kernel meets neighbours in memory. */
-static void copy_patch(const nc_half_matrix *matrix, int64_t position, int64_t first, int64_t count, uint16_t *to)
+/* Few at a time, which a call would cost more than. */
+static inline void copy_halves(uint16_t *to, const uint16_t *from, int64_t count)
+{
+#if defined(NC_ISA_avx512)
+    enum { WIDTH = 32 };
+    for (; count >= WIDTH; count -= WIDTH, to += WIDTH, from += WIDTH)
+        _mm512_storeu_si512(to, _mm512_loadu_si512(from));
+    const __mmask32 rest = (__mmask32)((1ull << count) - 1);
+    _mm512_mask_storeu_epi16(to, rest, _mm512_maskz_loadu_epi16(rest, from));
+#else
+    memcpy(to, from, (size_t)count * sizeof *to);
+#endif
+}
+
+/* A row of the patches. */
+struct position {
+    int64_t image, row, column;
+};
+
+static struct position position_of(const nc_patches *p, int64_t index)
+{
+    const int64_t row = index / p->out[1];
+    return (struct position){row / p->out[0], row % p->out[0], index % p->out[1]};
+}
+
+static void advance(const nc_patches *p, struct position *at)
+{
+    if (++at->column < p->out[1]) return;
+    at->column = 0;
+    if (++at->row < p->out[0]) return;
+    at->row = 0;
+    at->image++;
+}
+
+/* Columns [first, first + count) of a row of the patches. A row of the kernel meets neighbours in memory. */
+static void copy_patch(const nc_half_matrix *matrix, const struct position *position, int64_t first, int64_t count,
+                       uint16_t *to)
 {
     const nc_patches *p = matrix->patches;
-    const int64_t column = position % p->out[1], row = position / p->out[1] % p->out[0];
-    const int64_t image = position / (p->out[1] * p->out[0]);
     const int64_t across = p->kernel[1] * p->channels, width = p->in[1] * p->channels;
-    const int64_t left = (column * p->stride[1] - p->pad[1]) * p->channels;
-    int64_t y = row * p->stride[0] - p->pad[0] + first / across, at = first % across;
+    const int64_t left = (position->column * p->stride[1] - p->pad[1]) * p->channels;
+    const uint16_t *image = (const uint16_t *)matrix->data + position->image * p->in[0] * width + left;
+    int64_t y = position->row * p->stride[0] - p->pad[0], at = first;
+    if (first > 0) {
+        y += first / across;
+        at = first % across;
+    }
     for (int64_t end; count > 0; count -= end, at = 0, y++) {
         end = nc_least(across - at, count);
         const bool inside = y >= 0 && y < p->in[0];
         const int64_t from = inside ? nc_least(nc_most(-left - at, 0), end) : end; /* zeros before and behind */
         const int64_t upto = nc_most(nc_least(width - left - at, end), from);
         if (from > 0) memset(to, 0, (size_t)from * sizeof *to);
-        if (upto > from)
-            memcpy(to + from, (const uint16_t *)matrix->data + (image * p->in[0] + y) * width + left + at + from,
-                   (size_t)(upto - from) * sizeof *to);
+        if (upto > from) copy_halves(to + from, image + y * width + at + from, upto - from);
         if (end > upto) memset(to + upto, 0, (size_t)(end - upto) * sizeof *to);
         to += end;
     }
@@ -188,12 +224,15 @@ static void pack(const struct piece *piece, int64_t width, float *packed)
 /* packed[line][unit], lines UNITS apart: a copy, where steps lie side by side. */
 static void pack_apart(const struct piece *piece, float *packed)
 {
+    const nc_patches *patches = piece->matrix->patches;
+    struct position position = patches ? position_of(patches, piece->line) : (struct position){0};
     for (int64_t i = 0; i < piece->lines; i++) {
         float *to = packed + i * UNITS;
         uint16_t some[2 * UNITS], *halves = piece->pairs ? (uint16_t *)(void *)to : some;
-        if (piece->matrix->patches)
-            copy_patch(piece->matrix, piece->line + i, piece->k, piece->steps, halves);
-        else
+        if (patches) {
+            copy_patch(piece->matrix, &position, piece->k, piece->steps, halves);
+            advance(patches, &position);
+        } else
             memcpy(halves, at(piece, i, 0), (size_t)piece->steps * sizeof *halves);
         if (!piece->pairs)
             nc_widen(piece->product->dtype, halves, piece->steps, to);
@@ -335,12 +374,59 @@ static void fetch_rows(const void *base, nacre_dtype dtype, int64_t begin, int64
             __builtin_prefetch((const char *)base + (begin + i * row) * size + at, 1);
 }
 
-/* Where the result will go, and what is added to it, is on its way while the sums grow. */
+/* Where the result will go, unless the tiles write it, and what is added to it, is on its way while the sums grow. */
 static void fetch(const nc_half_product *p, int64_t c, int64_t rows, int64_t columns)
 {
-    fetch_rows(p->c, p->c_dtype, c, p->c_row, rows, columns);
+    if (p->c_dtype != NACRE_F32) fetch_rows(p->c, p->c_dtype, c, p->c_row, rows, columns);
     if (p->residual && p->residual != p->c) fetch_rows(p->residual, p->residual_dtype, c, p->c_row, rows, columns);
 }
+
+#if defined(NC_ISA_avx512)
+/* Whether tiles finish and round their sums themselves. */
+static bool rounds_in_tiles(const nc_half_product *p, bool pairs)
+{
+    return pairs && p->c_dtype == NACRE_BF16 && (!p->bias || p->bias_dtype == NACRE_F32) &&
+           (!p->residual || p->residual_dtype == NACRE_BF16);
+}
+
+/* What the tiles below this one will read, in as many pieces as there are tiles side by side. */
+enum { MOST_READS = 96 };
+static int64_t list_reads(const struct block *block, int64_t first_row, int64_t column, const char *reads[MOST_READS])
+{
+    const nc_half_product *p = block->product;
+    const int64_t rows = nc_least(p->m - first_row, NC_TILE_ROWS), size = sizeof(uint16_t);
+    int64_t count = 0;
+    if (p->residual)
+        for (int64_t i = 0; i < rows; i++)
+            reads[count++] = (const char *)p->residual + (block->c + (first_row + i) * p->c_row + column) * size;
+    if (!reads_in_place(p, true)) return count;
+    const int64_t tiles = nc_ceil_div(block->columns.end - block->columns.begin, PANEL);
+    const int64_t lines = nc_ceil_div(p->k * size, LINE), share = (column - block->columns.begin) / PANEL;
+    const nc_range part = {share * lines / tiles, (share + 1) * lines / tiles};
+    for (int64_t line = part.begin; line < part.end; line++)
+        for (int64_t i = 0; i < rows && count < MOST_READS; i++)
+            reads[count++] = (const char *)p->a.data + (first_row + i) * p->a.line * size + line * LINE;
+    return count;
+}
+
+/* The last slice of a product whose tiles round themselves. */
+static void finish_in_tile(const struct block *block, int order, const nc_tile *tile, nc_range rows, int64_t c,
+                           int64_t column)
+{
+    const nc_half_product *p = block->product;
+    const char *reads[MOST_READS];
+    nc_rounded_tile rounded = {.tile = *tile, .before_row = tile->c_row, .reads = reads};
+    rounded.read_count = list_reads(block, rows.end, column, reads);
+    if (!block->first) rounded.before = tile->c;
+    rounded.tile.c = (uint16_t *)p->c + c;
+    rounded.tile.c_row = p->c_row;
+    rounded.tile.relu = p->relu;
+    rounded.tile.ceiling = p->ceiling;
+    if (p->bias) rounded.tile.column_bias = (const float *)p->bias + column;
+    if (p->residual) rounded.tile.residual = (const uint16_t *)p->residual + c;
+    nc_tiles_rounded[order][rows.end - rows.begin - 1][tile->columns > NC_LANES](&rounded);
+}
+#endif
 
 static void multiply_tile(const struct block *block, int order, nc_tile *tile, nc_range rows, int64_t column)
 {
@@ -357,7 +443,6 @@ static void multiply_tile(const struct block *block, int order, nc_tile *tile, n
         sums_row = block->sums_row;
         sums += (rows.begin - block->rows.begin) * sums_row + column - block->columns.begin;
     }
-    if (block->last || p->c_dtype == NACRE_F32) fetch(p, c, count, tile->columns);
     tile->b = block->packed_b + (column * block->job->units + block->units.begin * PANEL);
     tile->b_step = PANEL;
     tile->taps = &origin;
@@ -366,6 +451,13 @@ static void multiply_tile(const struct block *block, int order, nc_tile *tile, n
     tile->c = sums;
     tile->c_row = sums_row;
     tile->accumulate = !block->first;
+#if defined(NC_ISA_avx512)
+    if (block->last && rounds_in_tiles(p, block->job->pairs)) {
+        finish_in_tile(block, order, tile, rows, c, column);
+        return;
+    }
+#endif
+    if (block->last) fetch(p, c, count, tile->columns);
     tile_function(block->job->pairs, order, count, tile->columns)(tile);
     if (!block->last || !has_epilogue(p)) return;
 #if defined(NC_ISA_avx512)

@@ -1,39 +1,71 @@
 /* cpu/simd/tile_bf16.c - register tiles of pairs of bf16: c += a0 b0 + a1 b1 in one instruction (AVX-512 BF16).
  *
- * As tile.h, but an element of a and b is a pair of bf16 numbers, two steps of k; sums and c are f32. The instruction
- * rounds once per pair and takes subnormal numbers for zero. Compiled for a processor that may lack it: the kernels
- * ask before they take a node. */
+ * As tile.h, but an element of a and b is a pair of bf16 numbers, two steps of k; sums are f32, and c is either f32 or
+ * rounded to bf16 with what follows the sums, before they leave the registers. The instruction rounds once per pair and
+ * takes subnormal numbers for zero. Compiled for a processor that may lack it: the kernels ask before they take a node.
+ */
 #include "cpu/simd/tile_bf16.h"
 
 #include "cpu/ceiling.h"
 
+#include <math.h>
+
 #if defined(NC_ISA_avx512)
 
-enum { GROUP = 3, GROUPS = (NC_TILE_ROWS + GROUP - 1) / GROUP }; /* as in tile_body.h */
+enum { GROUP = 3, GROUPS = (NC_TILE_ROWS + GROUP - 1) / GROUP, LINE = 64 }; /* as in tile_body.h */
 
-NC_BF16 static inline __attribute__((always_inline)) void run(const nc_tile *tile, int order, int rows, int vectors)
+#define INLINE_BF16 NC_BF16 static inline __attribute__((always_inline))
+typedef __m512 tile_sums[NC_TILE_ROWS][NC_TILE_VECTORS];
+
+INLINE_BF16 void find_masks(const nc_tile *tile, int vectors, __mmask16 mask[NC_TILE_VECTORS])
 {
-    const int64_t a_row = order == NC_TILE_ROWS_CONTIGUOUS ? 1 : tile->a_row;
-    const int64_t a_step = order == NC_TILE_ROWS_CONTIGUOUS ? tile->a_step : 1;
-    __m512 sums[NC_TILE_ROWS][NC_TILE_VECTORS];
-    __mmask16 mask[NC_TILE_VECTORS];
     NC_UNROLL
     for (int v = 0; v < vectors; v++) {
         const int64_t left = tile->columns - v * NC_LANES;
         mask[v] = (__mmask16)(left >= NC_LANES ? 0xffffu : (1u << left) - 1u);
     }
+}
+
+/* From `before`, NULL: from zero. */
+INLINE_BF16 void begin(const float *before, int64_t row, const __mmask16 mask[NC_TILE_VECTORS], int rows, int vectors,
+                       tile_sums sums)
+{
     NC_UNROLL
     for (int i = 0; i < rows; i++) {
         NC_UNROLL
         for (int v = 0; v < vectors; v++)
-            sums[i][v] = tile->accumulate
-                             ? _mm512_maskz_loadu_ps(mask[v], (float *)tile->c + i * tile->c_row + v * NC_LANES)
-                             : _mm512_setzero_ps();
+            sums[i][v] = before ? _mm512_maskz_loadu_ps(mask[v], before + i * row + v * NC_LANES) : _mm512_setzero_ps();
     }
+}
+
+/* What is fetched, step by step: rows of c, and lines of any address. */
+struct fetching {
+    const char *c;
+    int64_t c_row; /* bytes */
+    const char *const *reads;
+    int64_t read_count;
+};
+
+INLINE_BF16 void fetch(struct fetching *next, int64_t step, int rows, int lines)
+{
+    if (step < rows) {
+        NC_UNROLL
+        for (int i = 0; i < lines; i++) __builtin_prefetch(next->c + i * LINE, 1);
+        next->c += next->c_row;
+    }
+    if (step < next->read_count) __builtin_prefetch(next->reads[step]);
+}
+
+INLINE_BF16 void multiply(const nc_tile *tile, int order, int rows, int vectors, struct fetching next, int lines,
+                          tile_sums sums)
+{
+    const int64_t a_row = order == NC_TILE_ROWS_CONTIGUOUS ? 1 : tile->a_row;
+    const int64_t a_step = order == NC_TILE_ROWS_CONTIGUOUS ? tile->a_step : 1;
     const int32_t *a[GROUPS], *b = tile->b;
     NC_UNROLL
     for (int g = 0; g < GROUPS; g++) a[g] = (const int32_t *)tile->a + g * GROUP * a_row;
     for (int64_t k = 0; k < tile->steps; k++) {
+        fetch(&next, k, rows, lines);
         __m512i columns[NC_TILE_VECTORS];
         NC_UNROLL
         for (int v = 0; v < vectors; v++) columns[v] = _mm512_loadu_si512(b + v * NC_LANES);
@@ -48,11 +80,86 @@ NC_BF16 static inline __attribute__((always_inline)) void run(const nc_tile *til
         for (int g = 0; g < GROUPS; g++) a[g] += a_step;
         b += tile->b_step;
     }
+}
+
+INLINE_BF16 void run(const nc_tile *tile, int order, int rows, int vectors)
+{
+    tile_sums sums;
+    __mmask16 mask[NC_TILE_VECTORS];
+    find_masks(tile, vectors, mask);
+    float *c = tile->c;
+    const struct fetching next = {.c = (const char *)(c + rows * tile->c_row),
+                                  .c_row = tile->c_row * (int64_t)sizeof *c};
+    begin(tile->accumulate ? c : NULL, tile->c_row, mask, rows, vectors, sums);
+    multiply(tile, order, rows, vectors, next, vectors, sums);
     NC_UNROLL
     for (int i = 0; i < rows; i++) {
         NC_UNROLL
         for (int v = 0; v < vectors; v++)
-            _mm512_mask_storeu_ps((float *)tile->c + i * tile->c_row + v * NC_LANES, mask[v], sums[i][v]);
+            _mm512_mask_storeu_ps(c + i * tile->c_row + v * NC_LANES, mask[v], sums[i][v]);
+    }
+}
+
+/* Bias, residual and activation, in passes over the registers. */
+INLINE_BF16 void follow(const nc_tile *tile, const __mmask16 mask[NC_TILE_VECTORS], int rows, int vectors,
+                        tile_sums sums)
+{
+    if (tile->column_bias) {
+        NC_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const __m512 bias = _mm512_maskz_loadu_ps(mask[v], (const float *)tile->column_bias + v * NC_LANES);
+            NC_UNROLL
+            for (int i = 0; i < rows; i++) sums[i][v] = _mm512_add_ps(sums[i][v], bias);
+        }
+    }
+    if (tile->residual) {
+        const uint16_t *residual = tile->residual;
+        NC_UNROLL
+        for (int i = 0; i < rows; i++) {
+            NC_UNROLL
+            for (int v = 0; v < vectors; v++) {
+                const __m256i bits = _mm256_maskz_loadu_epi16(mask[v], residual + i * tile->c_row + v * NC_LANES);
+                const __m512i wide = _mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16);
+                sums[i][v] = _mm512_add_ps(sums[i][v], _mm512_castsi512_ps(wide));
+            }
+        }
+    }
+    const __m512 low = _mm512_setzero_ps();
+    const __m512 high = _mm512_set1_ps(tile->ceiling > 0 ? (float)tile->ceiling : INFINITY);
+    if (!tile->relu) return;
+    NC_UNROLL
+    for (int i = 0; i < rows; i++) {
+        NC_UNROLL
+        for (int v = 0; v < vectors; v++) sums[i][v] = _mm512_min_ps(high, _mm512_max_ps(low, sums[i][v]));
+    }
+}
+
+INLINE_BF16 void run_rounded(const nc_rounded_tile *rounded, int order, int rows, int vectors)
+{
+    const nc_tile *tile = &rounded->tile;
+    tile_sums sums;
+    __mmask16 mask[NC_TILE_VECTORS];
+    find_masks(tile, vectors, mask);
+    uint16_t *c = tile->c;
+    const struct fetching next = {.c = (const char *)(c + rows * tile->c_row),
+                                  .c_row = tile->c_row * (int64_t)sizeof *c,
+                                  .reads = rounded->reads,
+                                  .read_count = rounded->read_count};
+    begin(rounded->before, rounded->before_row, mask, rows, vectors, sums);
+    multiply(tile, order, rows, vectors, next, 1, sums);
+    follow(tile, mask, rows, vectors, sums);
+    const bool whole = tile->columns == vectors * NC_LANES;
+    NC_UNROLL
+    for (int i = 0; i < rows; i++) {
+        NC_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            uint16_t *to = c + i * tile->c_row + v * NC_LANES;
+            const __m256i halves = nc_round_to_bf16((nc_vec)sums[i][v]);
+            if (whole)
+                _mm256_storeu_si256((__m256i *)(void *)to, halves);
+            else
+                _mm256_mask_storeu_epi16(to, mask[v], halves);
+        }
     }
 }
 
@@ -72,29 +179,28 @@ NC_BF16 float nc_multiply_pairs_avx512(void)
     return _mm512_reduce_add_ps(sums[0]); /* so that the work cannot be left out */
 }
 
-#define DEFINE(rows)                                                                                                   \
-    NC_BF16 static void steps_##rows##_1(const nc_tile *tile)                                                          \
+#define FUNCTION(name, tile_type, body, order, rows, vectors)                                                          \
+    NC_BF16 static void name##_##rows##_##vectors(const tile_type *tile)                                               \
     {                                                                                                                  \
-        run(tile, NC_TILE_STEPS_CONTIGUOUS, rows, 1);                                                                  \
-    }                                                                                                                  \
-    NC_BF16 static void steps_##rows##_2(const nc_tile *tile)                                                          \
-    {                                                                                                                  \
-        run(tile, NC_TILE_STEPS_CONTIGUOUS, rows, 2);                                                                  \
-    }                                                                                                                  \
-    NC_BF16 static void rows_##rows##_1(const nc_tile *tile)                                                           \
-    {                                                                                                                  \
-        run(tile, NC_TILE_ROWS_CONTIGUOUS, rows, 1);                                                                   \
-    }                                                                                                                  \
-    NC_BF16 static void rows_##rows##_2(const nc_tile *tile)                                                           \
-    {                                                                                                                  \
-        run(tile, NC_TILE_ROWS_CONTIGUOUS, rows, 2);                                                                   \
+        body(tile, order, rows, vectors);                                                                              \
     }
-#define STEPS_ENTRY(rows) {steps_##rows##_1, steps_##rows##_2},
-#define ROWS_ENTRY(rows)  {rows_##rows##_1, rows_##rows##_2},
-#define EACH(X)           X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#define SIZES(name, tile_type, body, order, rows)                                                                      \
+    FUNCTION(name, tile_type, body, order, rows, 1) FUNCTION(name, tile_type, body, order, rows, 2)
+#define DEFINE(count)                                                                                                  \
+    SIZES(steps, nc_tile, run, NC_TILE_STEPS_CONTIGUOUS, count)                                                        \
+    SIZES(rows, nc_tile, run, NC_TILE_ROWS_CONTIGUOUS, count)                                                          \
+    SIZES(rounded_steps, nc_rounded_tile, run_rounded, NC_TILE_STEPS_CONTIGUOUS, count)                                \
+    SIZES(rounded_rows, nc_rounded_tile, run_rounded, NC_TILE_ROWS_CONTIGUOUS, count)
+#define STEPS_ENTRY(rows)         {steps_##rows##_1, steps_##rows##_2},
+#define ROWS_ENTRY(rows)          {rows_##rows##_1, rows_##rows##_2},
+#define ROUNDED_STEPS_ENTRY(rows) {rounded_steps_##rows##_1, rounded_steps_##rows##_2},
+#define ROUNDED_ROWS_ENTRY(rows)  {rounded_rows_##rows##_1, rounded_rows_##rows##_2},
+#define EACH(X)                   X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 
 EACH(DEFINE)
 nc_tile_function *const nc_tiles_bf16[2][NC_TILE_ROWS][NC_TILE_VECTORS] = {{EACH(STEPS_ENTRY)}, {EACH(ROWS_ENTRY)}};
+nc_rounded_tile_function *const nc_tiles_rounded[2][NC_TILE_ROWS][NC_TILE_VECTORS] = {{EACH(ROUNDED_STEPS_ENTRY)},
+                                                                                      {EACH(ROUNDED_ROWS_ENTRY)}};
 
 #else
 
