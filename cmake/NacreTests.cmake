@@ -3,8 +3,13 @@
 
 set(NACRE_TEST_PREFIX "" CACHE STRING "Put before the name of every test, to tell builds apart")
 
+# Sanitizers name functions by a program of LLVM's; where it is not installed they shall not warn, as tests read stderr.
+find_program(NACRE_SYMBOLIZER NAMES llvm-symbolizer llvm-symbolizer-14)
+set(symbolizer $<$<BOOL:${NACRE_SYMBOLIZER}>:${NACRE_SYMBOLIZER}>)
+
 set(NACRE_TEST_ENVIRONMENT NACRE=$<TARGET_FILE:nacre> NACRE_SOURCE=${PROJECT_SOURCE_DIR} NACRE_BUILD=${CMAKE_BINARY_DIR}
     NACRE_SANITIZERS=${NACRE_SANITIZERS}
+    ASAN_SYMBOLIZER_PATH=${symbolizer}
     # cairo's font library keeps a few hundred bytes for good.
     LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/leaks.txt:print_suppressions=0)
 
