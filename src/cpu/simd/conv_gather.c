@@ -37,6 +37,7 @@ enum {
     MOST_OUTPUTS = 512 / PANEL * PANEL,                 /* of its output channels */
 #endif
     LINE = 16,            /* floats of a cache line */
+    MOST_FETCHED = 256,   /* lines a tile fetches for the block after it */
     MOST_IN_PLACE = 1024, /* floats of a pixel; rows so far apart meet in one set of the first-level cache */
 };
 
@@ -65,14 +66,17 @@ typedef struct upcoming {
     int64_t row, line;          /* the next to fetch */
 } upcoming;
 
-static void fetch_lines(upcoming *u, int64_t count)
+/* The next `most` lines or fewer; returns how many. */
+static int64_t list_lines(upcoming *u, int64_t most, const char *lines[])
 {
-    for (; count > 0 && u->row < u->rows; count--) {
-        __builtin_prefetch(u->from + u->row * u->pitch + u->line * LINE, 0, 2);
+    int64_t count = 0;
+    while (count < most && u->row < u->rows) {
+        lines[count++] = (const char *)(u->from + u->row * u->pitch + u->line * LINE);
         if (++u->line < u->lines) continue;
         u->line = 0;
         u->row++;
     }
+    return count;
 }
 
 /* ---- patches ----------------------------------------------------------------------------------------------------- */
@@ -178,14 +182,16 @@ static int64_t product_scratch(const nc_correlation *c, int threads)
 static void multiply_panel(const nc_tile *panel, int64_t count, int64_t pitch, upcoming *next, int64_t share)
 {
     const int64_t parts = nc_ceil_div(count, NC_TILE_ROWS);
+    const char *lines[MOST_FETCHED];
     nc_tile tile = *panel;
+    tile.reads = lines;
     for (int64_t part = 0; part < parts; part++) {
         const nc_range rows = nc_share(count, 1, parts, part);
         const int64_t offset = rows.begin * tile.c_row;
         tile.a = (const float *)panel->a + rows.begin * pitch;
         tile.c = (float *)panel->c + offset;
         if (panel->residual) tile.residual = (const float *)panel->residual + offset;
-        fetch_lines(next, share);
+        tile.read_count = list_lines(next, nc_least(share, MOST_FETCHED), lines);
         nc_isa(nc_tiles_f32)[NC_TILE_STEPS_CONTIGUOUS][rows.end - rows.begin - 1][tile.columns > NC_LANES](&tile);
     }
 }
@@ -223,7 +229,8 @@ static void multiply_block(const product *p, int64_t group, nc_range rows, nc_ra
                         .tap_count = 1,
                         .steps = slice.end - slice.begin,
                         .c_row = p->sums ? p->sums / ROWS : c->y_pixel,
-                        .accumulate = s > 0};
+                        .accumulate = s > 0,
+                        .fetch_below = !p->sums};
         if (p->in_place)
             tile.a = c->x + rows.begin * pitch + group * c->in_channels;
         else
@@ -324,6 +331,7 @@ static void add_products(const outer *o, nc_range lines, int64_t panels, int64_t
     const int64_t parts = nc_ceil_div(lines.end - lines.begin, NC_TILE_ROWS), tiles = nc_most(parts * panels, 1);
     const int64_t shares[] = {nc_ceil_div(next[0].rows * next[0].lines, tiles),
                               nc_ceil_div(next[1].rows * next[1].lines, tiles)};
+    const char *lines_ahead[MOST_FETCHED];
     nc_tile tile = {.a_row = 1,
                     .a_step = pitch_of(lines.end - lines.begin),
                     .b_step = PANEL,
@@ -332,14 +340,18 @@ static void add_products(const outer *o, nc_range lines, int64_t panels, int64_t
                     .steps = count,
                     .c_row = PANEL,
                     .columns = PANEL,
-                    .accumulate = true};
+                    .accumulate = true,
+                    .reads = lines_ahead};
     for (int64_t part = 0; part < parts; part++) {
         const nc_range rows = nc_share(lines.end - lines.begin, 1, parts, part);
         for (int64_t panel = 0; panel < panels; panel++) {
             tile.a = patches + rows.begin;
             tile.b = gradients + panel * count * PANEL;
             tile.c = sums + (panel * o->lines + lines.begin + rows.begin) * PANEL;
-            for (int i = 0; i < 2; i++) fetch_lines(&next[i], shares[i]);
+            tile.read_count = 0;
+            for (int i = 0; i < 2; i++)
+                tile.read_count +=
+                    list_lines(&next[i], nc_least(shares[i], MOST_FETCHED / 2), lines_ahead + tile.read_count);
             nc_isa(nc_tiles_f32)[NC_TILE_ROWS_CONTIGUOUS][rows.end - rows.begin - 1][NC_TILE_VECTORS - 1](&tile);
         }
     }

@@ -10,7 +10,7 @@
 #include "cpu/share.h"
 #include "cpu/simd/half.h"
 
-enum { X, W, ALIGNMENT = 64, LEAST_FILTERS = 32 };
+enum { X, W, ALIGNMENT = 64, LEAST_FILTERS = 16 };
 
 static nc_conv_node read_node(const nacre_node_info *info)
 {

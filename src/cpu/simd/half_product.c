@@ -415,8 +415,9 @@ static void finish_in_tile(const struct block *block, int order, const nc_tile *
 {
     const nc_half_product *p = block->product;
     const char *reads[MOST_READS];
-    nc_rounded_tile rounded = {.tile = *tile, .before_row = tile->c_row, .reads = reads};
-    rounded.read_count = list_reads(block, rows.end, column, reads);
+    nc_rounded_tile rounded = {.tile = *tile, .before_row = tile->c_row};
+    rounded.tile.reads = reads;
+    rounded.tile.read_count = list_reads(block, rows.end, column, reads);
     if (!block->first) rounded.before = tile->c;
     rounded.tile.c = (uint16_t *)p->c + c;
     rounded.tile.c_row = p->c_row;
@@ -451,6 +452,7 @@ static void multiply_tile(const struct block *block, int order, nc_tile *tile, n
     tile->c = sums;
     tile->c_row = sums_row;
     tile->accumulate = !block->first;
+    tile->fetch_below = true;
 #if defined(NC_ISA_avx512)
     if (block->last && rounds_in_tiles(p, block->job->pairs)) {
         finish_in_tile(block, order, tile, rows, c, column);

@@ -1,7 +1,8 @@
-/* cpu/simd/pool.c - maximum and average over windows of channels-last images: the lanes are channels. */
+/* cpu/simd/pool.c - maximum and average over windows of channels-last images: the lanes are channels. The maximum takes
+ * 16 bits as well, as it is one of the numbers it is given. */
 #include "cpu/layout.h"
 #include "cpu/share.h"
-#include "cpu/simd/simd.h"
+#include "cpu/simd/half.h"
 #include "ops/window.h"
 
 enum { ROWS = 4 }; /* rows of an image that a task takes */
@@ -11,18 +12,25 @@ typedef struct pool {
     int64_t channels, in[2], out[2], row_tasks;
     const float *x;
     float *y;
+    const nacre_view *in_any, *out_any; /* of the maximum: in any type */
     int32_t *indices;
     bool count_padding;
 } pool;
 
-static const char *refuse(const nacre_node_info *info)
+static const char *refuse_any(const nacre_node_info *info)
 {
     if (info->inputs[0].shape.rank != 4) return "takes two spatial axes only";
     for (int i = 0; i < info->input_count; i++)
         if (!nc_is_channels_last(&info->inputs[i])) return "needs channels-last images";
     for (int i = 0; i < info->output_count; i++)
         if (!nc_is_channels_last(&info->outputs[i])) return "needs channels-last images";
-    return info->outputs[0].dtype == NACRE_F32 ? NULL : "computes f32 only";
+    const nacre_dtype dtype = info->outputs[0].dtype;
+    return dtype == NACRE_F32 || nc_is_half(dtype) ? NULL : "computes f32 and 16 bits only";
+}
+
+static const char *refuse(const nacre_node_info *info)
+{
+    return info->outputs[0].dtype == NACRE_F32 ? refuse_any(info) : "computes f32 only";
 }
 
 static pool read_pool(const nacre_call *call, const nacre_view *in, const nacre_view *out)
@@ -53,31 +61,34 @@ static void run_rows(pool *p, nacre_team *team, int64_t images, int64_t rows, vo
 
 /* ---- maximum ----------------------------------------------------------------------------------------------------- */
 
-/* One window; `x` is the image at the first channel of the vector. The first of equals wins, and NaN wins over all. */
-NC_ALWAYS_INLINE void largest_of(const pool *p, const float *x, int64_t row, int64_t column, nc_range k, nc_range l,
-                                 int64_t lanes, nc_vec *value, nc_veci *position)
+/* One window; the image at the first channel of the vector is element `x`. The first of equals wins, and NaN wins over
+ * all. */
+NC_ALWAYS_INLINE void largest_of(const pool *p, nacre_dtype dtype, int64_t x, int64_t row, int64_t column, nc_range k,
+                                 nc_range l, int64_t lanes, nc_vec *value, nc_veci *position)
 {
     *value = nc_splat(-__builtin_inff());
     *position = nc_splati(-1);
     for (int64_t i = k.begin; i < k.end; i++)
         for (int64_t j = l.begin; j < l.end; j++) {
             const int64_t at = (row + i * p->window.dilation[0]) * p->in[1] + column + j * p->window.dilation[1];
-            const nc_vec candidate = nc_load_some(x + at * p->channels, lanes);
+            const nc_vec candidate = nc_load_as(dtype, p->in_any->data, x + at * p->channels, lanes);
+            if (i == k.begin && j == l.begin) {
+                *value = candidate;
+                *position = nc_splati((int32_t)at);
+                continue;
+            }
             const nc_mask stays = nc_less_equal(candidate, *value); /* false for NaN on either side */
-            const nc_mask is_nan = nc_unequal(*value, *value), new_nan = nc_unequal(candidate, candidate);
-            const nc_mask first = nc_less(nc_to_float(*position), (nc_vec){0});
-            const nc_mask keep = ((stays | is_nan) & ~new_nan) & ~first;
+            const nc_mask is_nan = nc_unequal(*value, *value), is_number = nc_equal(candidate, candidate);
+            const nc_mask keep = stays | (is_nan & is_number);
             *value = nc_select(keep, *value, candidate);
             *position = nc_selecti(keep, *position, nc_splati((int32_t)at));
         }
 }
 
-static void max_rows(void *user, int64_t index, int thread)
+NC_ALWAYS_INLINE void max_rows_as(const pool *p, nacre_dtype dtype, int64_t index)
 {
-    (void)thread;
-    const pool *p = user;
     const int64_t image = index / p->row_tasks, first = index % p->row_tasks * ROWS;
-    const float *x = p->x + image * p->in[0] * p->in[1] * p->channels;
+    const int64_t x = image * p->in[0] * p->in[1] * p->channels;
     for (int64_t o = first; o < nc_least(first + ROWS, p->out[0]); o++) {
         const nc_range k = taps_inside(&p->window, 0, o, p->in[0]);
         const int64_t row = o * p->window.stride[0] - p->window.begin[0];
@@ -89,19 +100,31 @@ static void max_rows(void *user, int64_t index, int thread)
                 const int64_t lanes = nc_least(p->channels - c, NC_LANES);
                 nc_vec value;
                 nc_veci position;
-                largest_of(p, x + c, row, column, k, l, lanes, &value, &position);
-                nc_store_some(p->y + to + c, value, lanes);
+                largest_of(p, dtype, x + c, row, column, k, l, lanes, &value, &position);
+                nc_store_as(dtype, p->out_any->data, to + c, value, lanes);
                 nc_store_some((float *)(void *)(p->indices + to + c), (nc_vec)position, lanes);
             }
         }
     }
 }
 
+static void max_rows(void *user, int64_t index, int thread)
+{
+    (void)thread;
+    const pool *p = user;
+    if (p->in_any->dtype == NACRE_F32)
+        max_rows_as(p, NACRE_F32, index);
+    else if (p->in_any->dtype == NACRE_BF16)
+        max_rows_as(p, NACRE_BF16, index);
+    else
+        max_rows_as(p, NACRE_F16, index);
+}
+
 static void run_max(const nacre_call *call)
 {
     pool p = read_pool(call, &call->inputs[0], &call->outputs[0]);
-    p.x = call->inputs[0].data;
-    p.y = call->outputs[0].data;
+    p.in_any = &call->inputs[0];
+    p.out_any = &call->outputs[0];
     p.indices = call->outputs[1].data;
     run_rows(&p, call->team, call->inputs[0].shape.dims[0], p.out[0], max_rows);
 }
@@ -396,17 +419,17 @@ static void run_adaptive_backward(const nacre_call *call)
 
 /* ---- as kernels -------------------------------------------------------------------------------------------------- */
 
-#define KERNEL(name, function)                                                                                         \
+#define KERNEL(name, refusal, function)                                                                                \
     const nacre_kernel nc_isa(nc_##name##_kernel) = {                                                                  \
         .op = #name,                                                                                                   \
         .variant = "channels_" NC_ISA_NAME,                                                                            \
         .flags = NACRE_KERNEL_CHANNELS_LAST,                                                                           \
-        .can = refuse,                                                                                                 \
+        .can = refusal,                                                                                                \
         .run = function,                                                                                               \
     };
-KERNEL(max_pool, run_max)
-KERNEL(max_pool_backward, run_max_backward)
-KERNEL(avg_pool, run_average)
-KERNEL(avg_pool_backward, run_average_backward)
-KERNEL(adaptive_avg_pool, run_adaptive)
-KERNEL(adaptive_avg_pool_backward, run_adaptive_backward)
+KERNEL(max_pool, refuse_any, run_max)
+KERNEL(max_pool_backward, refuse, run_max_backward)
+KERNEL(avg_pool, refuse, run_average)
+KERNEL(avg_pool_backward, refuse, run_average_backward)
+KERNEL(adaptive_avg_pool, refuse, run_adaptive)
+KERNEL(adaptive_avg_pool_backward, refuse, run_adaptive_backward)

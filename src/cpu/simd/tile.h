@@ -33,6 +33,11 @@ typedef struct nc_tile {
     bool accumulate, relu;
     double ceiling;                                /* with relu: the largest value, 0: none */
     const void *row_bias, *column_bias, *residual; /* [rows], [columns], laid out like c; NULL: none */
+    /* What comes next and lies beyond the caches is fetched while the sums grow, a line or two a step: all at once it
+     * would take every buffer for misses, and a and b would wait behind it. */
+    bool fetch_below;         /* the rows of c and the residual below these; else c itself, at once */
+    const char *const *reads; /* lines that later tiles will read, `read_count` of them */
+    int64_t read_count;
 } nc_tile;
 
 typedef void nc_tile_function(const nc_tile *tile);

@@ -38,22 +38,34 @@ INLINE_BF16 void begin(const float *before, int64_t row, const __mmask16 mask[NC
     }
 }
 
-/* What is fetched, step by step: rows of c, and lines of any address. */
+/* What is left to fetch: see tile.h. Rows of c are `lines` lines each; the residual is among the reads. */
 struct fetching {
     const char *c;
-    int64_t c_row; /* bytes */
+    int64_t rows, c_row, read_count; /* c_row: bytes */
     const char *const *reads;
-    int64_t read_count;
 };
 
-INLINE_BF16 void fetch(struct fetching *next, int64_t step, int rows, int lines)
+INLINE_BF16 struct fetching begin_fetching(const nc_tile *tile, int rows, int64_t size)
 {
-    if (step < rows) {
+    return (struct fetching){.c = (const char *)tile->c + rows * tile->c_row * size,
+                             .rows = tile->fetch_below ? rows : 0,
+                             .c_row = tile->c_row * size,
+                             .read_count = tile->read_count,
+                             .reads = tile->reads};
+}
+
+INLINE_BF16 void fetch(struct fetching *next, int lines)
+{
+    if (next->rows > 0) {
         NC_UNROLL
         for (int i = 0; i < lines; i++) __builtin_prefetch(next->c + i * LINE, 1);
         next->c += next->c_row;
+        next->rows--;
     }
-    if (step < next->read_count) __builtin_prefetch(next->reads[step]);
+    if (next->read_count > 0) {
+        __builtin_prefetch(*next->reads++);
+        next->read_count--;
+    }
 }
 
 INLINE_BF16 void multiply(const nc_tile *tile, int order, int rows, int vectors, struct fetching next, int lines,
@@ -65,7 +77,7 @@ INLINE_BF16 void multiply(const nc_tile *tile, int order, int rows, int vectors,
     NC_UNROLL
     for (int g = 0; g < GROUPS; g++) a[g] = (const int32_t *)tile->a + g * GROUP * a_row;
     for (int64_t k = 0; k < tile->steps; k++) {
-        fetch(&next, k, rows, lines);
+        fetch(&next, lines);
         __m512i columns[NC_TILE_VECTORS];
         NC_UNROLL
         for (int v = 0; v < vectors; v++) columns[v] = _mm512_loadu_si512(b + v * NC_LANES);
@@ -88,10 +100,8 @@ INLINE_BF16 void run(const nc_tile *tile, int order, int rows, int vectors)
     __mmask16 mask[NC_TILE_VECTORS];
     find_masks(tile, vectors, mask);
     float *c = tile->c;
-    const struct fetching next = {.c = (const char *)(c + rows * tile->c_row),
-                                  .c_row = tile->c_row * (int64_t)sizeof *c};
     begin(tile->accumulate ? c : NULL, tile->c_row, mask, rows, vectors, sums);
-    multiply(tile, order, rows, vectors, next, vectors, sums);
+    multiply(tile, order, rows, vectors, begin_fetching(tile, rows, sizeof *c), vectors, sums);
     NC_UNROLL
     for (int i = 0; i < rows; i++) {
         NC_UNROLL
@@ -141,12 +151,8 @@ INLINE_BF16 void run_rounded(const nc_rounded_tile *rounded, int order, int rows
     __mmask16 mask[NC_TILE_VECTORS];
     find_masks(tile, vectors, mask);
     uint16_t *c = tile->c;
-    const struct fetching next = {.c = (const char *)(c + rows * tile->c_row),
-                                  .c_row = tile->c_row * (int64_t)sizeof *c,
-                                  .reads = rounded->reads,
-                                  .read_count = rounded->read_count};
     begin(rounded->before, rounded->before_row, mask, rows, vectors, sums);
-    multiply(tile, order, rows, vectors, next, 1, sums);
+    multiply(tile, order, rows, vectors, begin_fetching(tile, rows, sizeof *c), 1, sums);
     follow(tile, mask, rows, vectors, sums);
     const bool whole = tile->columns == vectors * NC_LANES;
     NC_UNROLL

@@ -17,15 +17,11 @@ NC_BF16 static inline __m256i nc_round_to_bf16(nc_vec v)
 /* [order of a][rows - 1][vectors - 1]; a, b and their strides count pairs, c is f32; no epilogue. */
 extern nc_tile_function *const nc_tiles_bf16[2][NC_TILE_ROWS][NC_TILE_VECTORS];
 
-/* The same with the epilogue, written once: c and the residual are bf16, the bias is f32. While the sums grow, the rows
- * of c below these and `reads` are fetched, a line or two a step: all at once they would take every buffer for misses,
- * and the factors would wait behind them. */
+/* The same with the epilogue, written once: c and the residual are bf16, the bias is f32. */
 typedef struct nc_rounded_tile {
     nc_tile tile;
     const float *before; /* sums of earlier steps, NULL: none */
     int64_t before_row;
-    const char *const *reads; /* lines that tiles after this one will read */
-    int64_t read_count;
 } nc_rounded_tile;
 typedef void nc_rounded_tile_function(const nc_rounded_tile *tile);
 extern nc_rounded_tile_function *const nc_tiles_rounded[2][NC_TILE_ROWS][NC_TILE_VECTORS];

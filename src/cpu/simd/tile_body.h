@@ -18,6 +18,49 @@ NC_ALWAYS_INLINE void step(VECTOR sums[NC_TILE_ROWS][NC_TILE_VECTORS], const REA
     }
 }
 
+/* What is left to fetch: see tile.h. */
+typedef struct fetching {
+    const REAL *c, *residual;
+    int64_t rows, c_row, read_count;
+    const char *const *reads;
+} fetching;
+
+NC_ALWAYS_INLINE fetching begin_fetching(const nc_tile *tile, int rows, int vectors)
+{
+    const REAL *c = tile->c, *residual = tile->residual;
+    fetching next = {.c_row = tile->c_row, .reads = tile->reads, .read_count = tile->read_count};
+    if (tile->fetch_below) {
+        next.rows = rows;
+        next.c = c + rows * tile->c_row;
+        next.residual = residual ? residual + rows * tile->c_row : next.c;
+        return next;
+    }
+    NC_UNROLL
+    for (int i = 0; i < rows; i++) {
+        NC_UNROLL
+        for (int v = 0; v < vectors; v++) __builtin_prefetch(c + i * tile->c_row + v * LANES, 1);
+    }
+    return next;
+}
+
+NC_ALWAYS_INLINE void fetch(fetching *next, int vectors)
+{
+    if (next->rows > 0) {
+        NC_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            __builtin_prefetch(next->c + v * LANES, 1);
+            __builtin_prefetch(next->residual + v * LANES);
+        }
+        next->c += next->c_row;
+        next->residual += next->c_row;
+        next->rows--;
+    }
+    if (next->read_count > 0) {
+        __builtin_prefetch(*next->reads++);
+        next->read_count--;
+    }
+}
+
 /* Epilogue and store, shared by all tile sizes: a pass over sums that have just left the registers. */
 static __attribute__((noinline)) void finish(const nc_tile *tile, const VECTOR *sums, int rows, int vectors)
 {
@@ -87,17 +130,14 @@ NC_ALWAYS_INLINE void run(const nc_tile *tile, int order, int rows, int vectors)
     const int64_t a_row = order == NC_TILE_ROWS_CONTIGUOUS ? 1 : tile->a_row;
     const int64_t a_step = order == NC_TILE_ROWS_CONTIGUOUS ? tile->a_step : 1;
     VECTOR sums[NC_TILE_ROWS][NC_TILE_VECTORS] = {0};
-    NC_UNROLL
-    for (int i = 0; i < rows; i++) { /* c is on its way while the sums grow */
-        NC_UNROLL
-        for (int v = 0; v < vectors; v++) __builtin_prefetch((const REAL *)tile->c + i * tile->c_row + v * LANES, 1);
-    }
+    fetching next = begin_fetching(tile, rows, vectors);
     for (int64_t t = 0; t < tile->tap_count; t++) {
         const REAL *a[GROUPS];
         const REAL *b = (const REAL *)tile->b + tile->taps[t].b;
         NC_UNROLL
         for (int g = 0; g < GROUPS; g++) a[g] = (const REAL *)tile->a + tile->taps[t].a + g * GROUP * a_row;
         for (int64_t k = 0; k < tile->steps; k++) {
+            fetch(&next, vectors);
             step(sums, a, a_row, b, rows, vectors);
             NC_UNROLL
             for (int g = 0; g < GROUPS; g++) a[g] += a_step;
