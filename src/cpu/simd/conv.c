@@ -100,7 +100,8 @@ static void correlate_part(void *user, int64_t index, int thread)
                     .steps = c->run * c->in_channels,
                     .c_row = c->y_pixel,
                     .relu = c->epilogue->relu,
-                    .ceiling = c->epilogue->ceiling};
+                    .ceiling = c->epilogue->ceiling,
+                    .fetch_below = true};
     for (int64_t p = part.begin; p < part.end; p++) {
         const int64_t group = p / panels, channel = p % panels * PANEL;
         const int64_t out_channel = group * c->out_channels + channel;

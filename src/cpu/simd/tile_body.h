@@ -118,6 +118,14 @@ NC_ALWAYS_INLINE void finish_in_registers(const nc_tile *tile, VECTOR sums[NC_TI
             for (int v = 0; v < vectors; v++) sums[i][v] = MAX((VECTOR){0}, sums[i][v]);
         }
     }
+    if (tile->ceiling > 0) {
+        const VECTOR ceiling = SPLAT((REAL)tile->ceiling);
+        NC_UNROLL
+        for (int i = 0; i < rows; i++) {
+            NC_UNROLL
+            for (int v = 0; v < vectors; v++) sums[i][v] = MIN(ceiling, sums[i][v]);
+        }
+    }
     NC_UNROLL
     for (int i = 0; i < rows; i++) {
         NC_UNROLL
@@ -144,7 +152,7 @@ NC_ALWAYS_INLINE void run(const nc_tile *tile, int order, int rows, int vectors)
             b += tile->b_step;
         }
     }
-    if (tile->columns == vectors * LANES && !tile->row_bias && tile->ceiling <= 0) {
+    if (tile->columns == vectors * LANES && !tile->row_bias) {
         finish_in_registers(tile, sums, rows, vectors);
         return;
     }
