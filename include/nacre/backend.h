@@ -197,7 +197,8 @@ enum {
     NACRE_KERNEL_CHANNELS_LAST = 2, /* wants its rank-4 data operands channels-last; refuses plain ones */
     NACRE_KERNEL_ANY_LAYOUT = 4,    /* works in either, all data operands alike */
     NACRE_KERNEL_NONDETERMINISTIC = 8,
-    NACRE_KERNEL_MIXED = 16 /* takes f32 and 16-bit floats side by side; others are not asked about such nodes */
+    NACRE_KERNEL_MIXED = 16,     /* takes f32 and 16-bit floats side by side; others are not asked about such nodes */
+    NACRE_KERNEL_READS_ONCE = 32 /* waits for its largest operand, read once from its begin on: idle threads fetch it */
 };
 
 typedef struct nacre_kernel {

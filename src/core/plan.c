@@ -392,6 +392,26 @@ static bool bind_steps(compiler *compilation)
     return true;
 }
 
+static const nacre_view *largest_operand(const nc_step *step)
+{
+    const nacre_view *largest = &step->call.inputs[0];
+    for (int i = 1; i < step->call.input_count; i++)
+        if (nacre_shape_count(step->call.inputs[i].shape) > nacre_shape_count(largest->shape))
+            largest = &step->call.inputs[i];
+    return largest;
+}
+
+static void look_ahead(nc_plan *plan)
+{
+    const nacre_view *ahead = NULL;
+    for (int i = plan->step_count - 1; i >= 0; i--) {
+        nc_step *step = &plan->steps[i];
+        step->ahead = ahead;
+        if (!step->steady && step->kernel && step->kernel->flags & NACRE_KERNEL_READS_ONCE)
+            ahead = largest_operand(step);
+    }
+}
+
 static bool bind_wanted(compiler *compilation)
 {
     nc_plan *plan = compilation->plan;
@@ -422,8 +442,11 @@ static bool compile(compiler *compilation)
     compilation->places = nacre_allocate(plan->context, sizeof(nc_place) * (size_t)(tensors + 1));
     if (!compilation->places || !choose_kernels(plan) || !assign_storage(compilation)) return false;
     find_last_uses(compilation);
-    return reuse_in_place(compilation) && add_workspaces(compilation) && take_block(compilation) &&
-           bind_steps(compilation) && bind_wanted(compilation);
+    if (!reuse_in_place(compilation) || !add_workspaces(compilation) || !take_block(compilation) ||
+        !bind_steps(compilation) || !bind_wanted(compilation))
+        return false;
+    look_ahead(plan);
+    return true;
 }
 
 nc_plan *nc_plan_compile(nacre_graph *graph)

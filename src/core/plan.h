@@ -30,7 +30,8 @@ typedef struct nc_step {
     const nacre_kernel *kernel; /* NULL: the operation's reference */
     nacre_call call;
     size_t workspace_bytes, workspace_offset, prepared_bytes;
-    const char *times; /* of the kernels that were timed, NULL: none was */
+    const char *times;       /* of the kernels that were timed, NULL: none was */
+    const nacre_view *ahead; /* what the next step with NACRE_KERNEL_READS_ONCE will wait for, or NULL */
     bool in_place;
     bool steady;        /* depends on parameters and constants alone, and the plan changes none */
     bool prepares_once; /* the same of what its kernel prepares */

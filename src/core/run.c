@@ -4,6 +4,7 @@
 #include "core/model.h"
 #include "core/plan.h"
 #include "core/profile.h"
+#include "core/team.h"
 
 #include <nacre/io.h>
 
@@ -186,10 +187,20 @@ static void run_steady_steps(const nacre_graph *graph, nc_plan *plan)
     plan->kept_of = version;
 }
 
+/* Lets threads that are idle during this step fetch what a later one will wait for. */
+static void fetch_ahead(nacre_team *team, const nacre_view *ahead)
+{
+    const size_t bytes = ahead ? (size_t)nacre_shape_count(ahead->shape) * nacre_dtype_size(ahead->dtype) : 0;
+    nc_team_fetch(team, ahead ? ahead->data : NULL, bytes);
+}
+
 static void run_steps(nc_plan *plan)
 {
-    for (int i = 0; i < plan->step_count; i++)
-        if (!plan->steps[i].steady) run_step(&plan->steps[i]);
+    for (int i = 0; i < plan->step_count; i++) {
+        if (plan->steps[i].steady) continue;
+        fetch_ahead(plan->context->team, plan->steps[i].ahead);
+        run_step(&plan->steps[i]);
+    }
 }
 
 /* State-changing steps may have written to any entry. */
@@ -204,6 +215,7 @@ static void run_profiled(nacre_profile *profile, const nc_plan *plan)
     const int first = nc_profile_begin(profile, plan);
     for (int i = 0; i < plan->step_count; i++) {
         if (plan->steps[i].steady) continue;
+        fetch_ahead(plan->context->team, plan->steps[i].ahead);
         const double start = nacre_seconds();
         run_step(&plan->steps[i]);
         nc_profile_add(profile, first + i, start, nacre_seconds() - start);

@@ -4,7 +4,7 @@
  * workers join a region while it is open, the caller closes it when no index is left and waits for those inside only.
  * So a region costs well below a microsecond where nobody helps, and a machine busy with other work does not stall it.
  * Spinning first keeps workers at hand while a plan runs; sleeping after SPIN turns leaves the cores to others between
- * steps.
+ * steps. While they spin they fetch what a coming step will wait for, if they have been told (nc_team_fetch).
  */
 #include "core/team.h"
 
@@ -12,7 +12,13 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-enum { SPIN = 4000, MAX_THREADS = 256 };
+enum {
+    SPIN = 4000,
+    MAX_THREADS = 256,
+    LINE = 64,
+    FETCHED = 16 * LINE,   /* bytes between two looks whether there is work */
+    MOST_FETCHED = 1 << 19 /* bytes a worker: half of a second-level cache, as others lie there too */
+};
 
 typedef struct worker {
     nacre_team *team;
@@ -32,6 +38,9 @@ struct nacre_team {
     _Atomic uint64_t state; /* number of the region, whether it is open, how many workers are inside */
     atomic_bool inside;     /* a region is running: nested ones are serial */
     atomic_bool stop;
+
+    atomic_uintptr_t fetched; /* the data that nc_team_fetch named */
+    atomic_uintptr_t fetch_next, fetch_end;
 
     pthread_mutex_t lock; /* for sleeping only */
     pthread_cond_t wake;
@@ -67,12 +76,38 @@ static bool is_new(uint64_t state, uint64_t seen)
     return state / NUMBER != seen / NUMBER;
 }
 
+/* ---- fetching ahead ---------------------------------------------------------------------------------------------- */
+
+void nc_team_fetch(nacre_team *team, const void *data, size_t bytes)
+{
+    const uintptr_t begin = (uintptr_t)data;
+    if (nacre_team_size(team) == 1 || begin == atomic_load_explicit(&team->fetched, memory_order_relaxed)) return;
+    const size_t most = (size_t)(team->size - 1) * MOST_FETCHED;
+    atomic_store_explicit(&team->fetched, begin, memory_order_relaxed);
+    atomic_store_explicit(&team->fetch_end, 0, memory_order_relaxed);
+    atomic_store_explicit(&team->fetch_next, begin, memory_order_relaxed);
+    if (data) atomic_store_explicit(&team->fetch_end, begin + (bytes < most ? bytes : most), memory_order_release);
+}
+
+/* False if there is nothing left. A worker that comes while other data is named fetches lines that nobody needs. */
+static bool fetch_some(nacre_team *team)
+{
+    const uintptr_t end = atomic_load_explicit(&team->fetch_end, memory_order_acquire);
+    if (atomic_load_explicit(&team->fetch_next, memory_order_relaxed) >= end) return false;
+    const uintptr_t begin = atomic_fetch_add_explicit(&team->fetch_next, FETCHED, memory_order_relaxed);
+    for (uintptr_t line = begin; line < begin + FETCHED && line < end; line += LINE)
+        __builtin_prefetch((const void *)line, 0, 2);
+    return true;
+}
+
+/* ---- regions ----------------------------------------------------------------------------------------------------- */
+
 /* Returns when a region has been opened since `seen`; it may be closed again by then. */
 static void wait_for_region(nacre_team *team, uint64_t seen)
 {
     for (int i = 0; i < SPIN; i++) {
         if (is_new(atomic_load_explicit(&team->state, memory_order_acquire), seen)) return;
-        pause_core();
+        if (!fetch_some(team)) pause_core();
     }
     pthread_mutex_lock(&team->lock);
     atomic_fetch_add(&team->sleepers, 1);

@@ -308,6 +308,14 @@ static void attend_rows(const attention *p, int64_t head, nc_range rows, float *
 
 /* ---- forward, row by row ----------------------------------------------------------------------------------------- */
 
+/* Brings `count` rows of `width` floats into the cache. */
+NC_ALWAYS_INLINE void fetch_rows(const float *rows, int64_t row, int64_t count, int64_t width)
+{
+    enum { LINE = 64 / sizeof(float) };
+    for (int64_t j = 0; j < count; j++)
+        for (int64_t d = 0; d < width; d += LINE) __builtin_prefetch(rows + j * row + d, 0, 3);
+}
+
 static void dots(const float *q, const float *keys, int64_t row, int64_t count, int64_t depth, float *scores)
 {
     enum { KEYS = 4 };
@@ -341,6 +349,19 @@ static void add_weighted(const float *weights, const float *values, int64_t row,
     }
 }
 
+/* scores = q . k for columns [first, end). Rows of a head are short and far apart, so the processor does not fetch them
+ * ahead by itself: the next keys come while these are read, and the values which follow. */
+static void score_row(const attention *p, int64_t head, int64_t row, int64_t first, int64_t end, float *scores)
+{
+    enum { FETCHED = 8 };
+    for (int64_t j = first; j < end; j += FETCHED) {
+        const int64_t count = nc_least(end - j, FETCHED), next = j + count;
+        fetch_rows(row_of(&p->k, head, next), p->k.row, nc_least(end - next, FETCHED), p->depth);
+        fetch_rows(row_of(&p->v, head, j), p->v.row, count, p->width);
+        dots(row_of(&p->q, head, row), row_of(&p->k, head, j), p->k.row, count, p->depth, scores + j - first);
+    }
+}
+
 static void attend_row(const attention *p, int64_t head, int64_t row, float *scores)
 {
     float *y = row_of(&p->y, head, row);
@@ -348,7 +369,7 @@ static void attend_row(const attention *p, int64_t head, int64_t row, float *sco
     memset(y, 0, (size_t)p->width * sizeof *y);
     for (int64_t first = 0; first < end_of_row(p, row); first += BLOCK) {
         const int64_t end = nc_least(end_of_row(p, row), first + BLOCK);
-        dots(row_of(&p->q, head, row), row_of(&p->k, head, first), p->k.row, end - first, p->depth, scores);
+        score_row(p, head, row, first, end, scores);
         finish_scores(p, head, row, first, end, end, scores);
         const float correction = exponentiate(&state, scores, end - first);
         add_weighted(scores, row_of(&p->v, head, first), p->v.row, end - first, p->width, correction, y);

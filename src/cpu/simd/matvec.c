@@ -195,7 +195,7 @@ static const char *refuse(const nacre_node_info *node)
 const nacre_kernel nc_isa(nc_matvec_kernel) = {
     .op = "matmul",
     .variant = "rows_" NC_ISA_NAME,
-    .flags = NACRE_KERNEL_MIXED,
+    .flags = NACRE_KERNEL_MIXED | NACRE_KERNEL_READS_ONCE,
     .can = refuse,
     .workspace = workspace,
     .run = run,
