@@ -10,7 +10,9 @@
     X(nc_matmul_kernel_f64_##isa)                                                                                      \
     X(nc_matmul_half_kernel_##isa)                                                                                     \
     X(nc_conv_winograd_kernel_##isa)                                                                                   \
+    X(nc_conv_half_direct_kernel_##isa)                                                                                \
     X(nc_conv_half_kernel_##isa)                                                                                       \
+    X(nc_conv_backward_data_half_direct_kernel_##isa)                                                                  \
     X(nc_conv_backward_data_half_kernel_##isa)                                                                         \
     X(nc_conv_backward_weight_half_kernel_##isa)                                                                       \
     X(nc_conv_depthwise_kernel_##isa)                                                                                  \

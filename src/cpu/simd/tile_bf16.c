@@ -73,24 +73,26 @@ INLINE_BF16 void multiply(const nc_tile *tile, int order, int rows, int vectors,
 {
     const int64_t a_row = order == NC_TILE_ROWS_CONTIGUOUS ? 1 : tile->a_row;
     const int64_t a_step = order == NC_TILE_ROWS_CONTIGUOUS ? tile->a_step : 1;
-    const int32_t *a[GROUPS], *b = tile->b;
-    NC_UNROLL
-    for (int g = 0; g < GROUPS; g++) a[g] = (const int32_t *)tile->a + g * GROUP * a_row;
-    for (int64_t k = 0; k < tile->steps; k++) {
-        fetch(&next, lines);
-        __m512i columns[NC_TILE_VECTORS];
+    for (int64_t t = 0; t < tile->tap_count; t++) {
+        const int32_t *a[GROUPS], *b = (const int32_t *)tile->b + tile->taps[t].b;
         NC_UNROLL
-        for (int v = 0; v < vectors; v++) columns[v] = _mm512_loadu_si512(b + v * NC_LANES);
-        NC_UNROLL
-        for (int i = 0; i < rows; i++) {
-            const __m512i row = _mm512_set1_epi32(a[i / GROUP][i % GROUP * a_row]);
+        for (int g = 0; g < GROUPS; g++) a[g] = (const int32_t *)tile->a + tile->taps[t].a + g * GROUP * a_row;
+        for (int64_t k = 0; k < tile->steps; k++) {
+            fetch(&next, lines);
+            __m512i columns[NC_TILE_VECTORS];
             NC_UNROLL
-            for (int v = 0; v < vectors; v++)
-                sums[i][v] = _mm512_dpbf16_ps(sums[i][v], (__m512bh)row, (__m512bh)columns[v]);
+            for (int v = 0; v < vectors; v++) columns[v] = _mm512_loadu_si512(b + v * NC_LANES);
+            NC_UNROLL
+            for (int i = 0; i < rows; i++) {
+                const __m512i row = _mm512_set1_epi32(a[i / GROUP][i % GROUP * a_row]);
+                NC_UNROLL
+                for (int v = 0; v < vectors; v++)
+                    sums[i][v] = _mm512_dpbf16_ps(sums[i][v], (__m512bh)row, (__m512bh)columns[v]);
+            }
+            NC_UNROLL
+            for (int g = 0; g < GROUPS; g++) a[g] += a_step;
+            b += tile->b_step;
         }
-        NC_UNROLL
-        for (int g = 0; g < GROUPS; g++) a[g] += a_step;
-        b += tile->b_step;
     }
 }
 
