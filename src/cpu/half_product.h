@@ -29,6 +29,7 @@ typedef struct nc_half_product {
     void *c;
     int64_t c_row;
     const void *bias, *residual; /* [n], laid out like c; NULL: none */
+    bool accumulate;             /* c += a . b; f32 results without bias, residual and activation only */
     bool relu;
     float ceiling; /* with relu: the largest value, 0: none */
     int batch_rank;
@@ -39,14 +40,17 @@ typedef struct nc_half_product {
 bool nc_has_bf16_pairs(void);
 
 /* Works on any processor: factors become f32 while they are packed. `pairs`: bf16 stays bf16 and is multiplied in
- * pairs, where the processor can. First b is packed, once for as many products as share it, then multiplied with. All
- * memory is 64-byte aligned; no result depends on the number of threads. */
+ * pairs, where the processor can. First b is packed, once for as many products as share it, then multiplied with;
+ * nc_half_product does both for one product, with workspace of its own. All memory is 64-byte aligned; no result
+ * depends on the number of threads. */
 #define NC_HALF_PRODUCT_DECLARE(isa)                                                                                   \
     size_t nc_half_packed_bytes_##isa(const nc_half_product *product, bool pairs);                                     \
     void nc_half_pack_##isa(const nc_half_product *product, bool pairs, void *packed, nacre_team *team);               \
     size_t nc_half_workspace_##isa(const nc_half_product *product, bool pairs, int threads);                           \
     void nc_half_multiply_##isa(const nc_half_product *product, bool pairs, const void *packed, void *workspace,       \
-                                nacre_team *team);
+                                nacre_team *team);                                                                     \
+    size_t nc_half_product_workspace_##isa(const nc_half_product *product, bool pairs, int threads);                   \
+    void nc_half_product_##isa(const nc_half_product *product, bool pairs, void *workspace, nacre_team *team);
 NC_HALF_PRODUCT_DECLARE(base)
 #if defined(__x86_64__)
 NC_HALF_PRODUCT_DECLARE(avx2)

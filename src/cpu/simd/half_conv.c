@@ -209,15 +209,14 @@ static size_t backward_weight_workspace(const nacre_node_info *info)
     nc_patches patches;
     const nc_conv_node node = read_node(info);
     const nc_half_product p = product_of(&node, BACKWARD_WEIGHT, &patches);
-    return packed_bytes(&p) + nc_isa(nc_half_workspace)(&p, true, info->threads);
+    return nc_isa(nc_half_product_workspace)(&p, true, info->threads);
 }
 
 static void run_backward_weight(const nacre_call *call)
 {
     nc_patches patches;
     const nc_half_product p = product_of_call(call, BACKWARD_WEIGHT, &patches);
-    nc_isa(nc_half_pack)(&p, true, call->workspace, call->team);
-    nc_isa(nc_half_multiply)(&p, true, call->workspace, (char *)call->workspace + packed_bytes(&p), call->team);
+    nc_isa(nc_half_product)(&p, true, call->workspace, call->team);
 }
 
 /* ---- as kernels -------------------------------------------------------------------------------------------------- */

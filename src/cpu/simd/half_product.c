@@ -18,14 +18,20 @@ enum {
     BLOCK = 2 * PANEL,
     PANELS = 2,
     MOST_COLUMNS = 3 * PANEL,
+    STRIPS = 2,
+    PART = 3,
 #else
     UNITS = 448, /* a slice of k: a panel of a takes most of a 32 KB cache */
     BLOCK = 512 * 1024 / (UNITS * sizeof(float)) / PANEL * PANEL, /* columns of b: half of a 1 MB cache */
     PANELS = 12,                                                  /* of a task's rows: a third of it */
     MOST_COLUMNS = 1024,                                          /* of a task */
+    STRIPS = 16, /* panels of b that are packed together, where lines lie side by side: 1 KB of each step */
+    PART = 64,   /* units of them */
 #endif
+    A_PANEL = UNITS * A_STEP + NC_LANES, /* floats between panels of a: not a multiple of 4 KB */
     CHUNK = PANELS * NC_TILE_ROWS,
     LINE = 64,
+    AHEAD = 32,     /* steps that packing fetches ahead: they are pages apart */
     WAY = 2048,     /* bytes: rows that lie so far apart, or a multiple, crowd a few sets of a 32 KB cache */
     SMALL = 1 << 16 /* multiply-adds that are not worth waking a thread */
 };
@@ -140,27 +146,42 @@ static const uint16_t *at(const struct piece *piece, int64_t line, int64_t step)
     return m->inner ? begin + k / m->inner * m->step + k % m->inner * m->inner_step : begin + k * m->step;
 }
 
-/* One step of up to LANES lines that lie side by side. */
-NC_ALWAYS_INLINE nc_vecu step_of_lines(const struct piece *piece, int64_t line, int64_t step)
-{
-    const int64_t count = nc_least(piece->lines - line, NC_LANES);
-    if (step >= piece->steps) return (nc_vecu){0};
-    return load_bits(at(piece, line, step), count, piece->all_lines - piece->line - line);
-}
+/* Lines of a piece that become one panel. */
+struct strip {
+    int64_t line, lines;
+    float *packed;
+};
 
-/* packed[unit][line], lines side by side in the source. */
-static void pack_lines_contiguous(const struct piece *piece, int64_t width, float *packed)
+/* packed[unit][line], lines side by side in the source: unit by unit, so that each step is read from end to end. */
+static void pack_strips(const struct piece *piece, const struct strip *strips, int count, int64_t width)
 {
-    const int64_t units = units_of(piece);
-    for (int64_t u = 0; u < units; u++)
-        for (int64_t j = 0; j < width; j += NC_LANES) {
-            nc_vec unit;
-            if (piece->pairs)
-                unit = (nc_vec)(step_of_lines(piece, j, 2 * u) | step_of_lines(piece, j, 2 * u + 1) << 16);
-            else
-                unit = widen_bits(piece->product->dtype, step_of_lines(piece, j, u));
-            nc_store(packed + u * width + j, unit);
+    const int64_t units = units_of(piece), all = piece->all_lines - piece->line;
+    for (int64_t u = 0; u < units; u++) {
+        const int64_t step = piece->pairs ? 2 * u : u;
+        const bool alone = !piece->pairs || step + 1 == piece->steps;
+        const uint16_t *low = at(piece, 0, step), *high = alone ? low : at(piece, 0, step + 1);
+        const uint16_t *soon = low + piece->matrix->step * AHEAD; /* beyond the end: fetches nothing of use */
+        for (int64_t i = 0; i < piece->lines; i += LINE / 2) {
+            __builtin_prefetch(soon + i);
+            if (piece->pairs) __builtin_prefetch(soon + piece->matrix->step + i);
         }
+        for (int s = 0; s < count; s++) {
+            const struct strip *strip = &strips[s];
+            float *to = strip->packed + u * width;
+            const bool whole = all - strip->line >= width; /* what is read beyond the lines counts nothing */
+            for (int64_t j = 0; j < width; j += NC_LANES) {
+                const int64_t line = strip->line + j, lines = whole ? NC_LANES : strip->lines - j;
+                const int64_t safe = whole ? NC_LANES : all - line;
+                const nc_vecu bits = load_bits(low + line, lines, safe);
+                nc_vec unit = (nc_vec)bits;
+                if (!piece->pairs)
+                    unit = widen_bits(piece->product->dtype, bits);
+                else if (!alone)
+                    unit = (nc_vec)(bits | load_bits(high + line, lines, safe) << 16);
+                nc_store(to + j, unit);
+            }
+        }
+    }
 }
 
 static uint32_t pair_at(const struct piece *piece, int64_t line, int64_t unit)
@@ -214,7 +235,7 @@ static void pack(const struct piece *piece, int64_t width, float *packed)
     if (piece->matrix->inner)
         pack_strided(piece, 0, width, packed);
     else if (piece->matrix->line == 1)
-        pack_lines_contiguous(piece, width, packed);
+        pack_strips(piece, &(struct strip){.lines = piece->lines, .packed = packed}, 1, width);
     else if (piece->matrix->step == 1)
         pack_steps_contiguous(piece, width, packed);
     else
@@ -338,7 +359,7 @@ static int place_panel(const struct block *block, nc_range rows, int64_t panel, 
 {
     const nc_half_product *p = block->product;
     const bool apart = p->a.patches || p->a.step == 1;
-    tile->a = block->packed_a + panel * UNITS * A_STEP;
+    tile->a = block->packed_a + panel * A_PANEL;
     tile->a_row = apart ? UNITS : 1;
     tile->a_step = apart ? 1 : A_STEP;
     if (reads_in_place(p, block->job->pairs)) {
@@ -348,22 +369,42 @@ static int place_panel(const struct block *block, nc_range rows, int64_t panel, 
     return apart ? NC_TILE_STEPS_CONTIGUOUS : NC_TILE_ROWS_CONTIGUOUS;
 }
 
-static void pack_panel(const struct block *block, nc_range rows, float *packed)
+static struct piece piece_of_a(const struct block *block, nc_range rows)
 {
     const nc_half_product *p = block->product;
     const int64_t per_unit = block->job->pairs ? 2 : 1, k = block->units.begin * per_unit;
-    const struct piece piece = {.product = p,
-                                .matrix = &p->a,
-                                .line = rows.begin,
-                                .lines = rows.end - rows.begin,
-                                .all_lines = p->m,
-                                .k = k,
-                                .steps = nc_least(block->units.end * per_unit, p->k) - k,
-                                .pairs = block->job->pairs};
-    if (p->a.patches || p->a.step == 1)
-        pack_apart(&piece, packed);
-    else
-        pack(&piece, A_STEP, packed);
+    return (struct piece){.product = p,
+                          .matrix = &p->a,
+                          .line = rows.begin,
+                          .lines = rows.end - rows.begin,
+                          .all_lines = p->m,
+                          .k = k,
+                          .steps = nc_least(block->units.end * per_unit, p->k) - k,
+                          .pairs = block->job->pairs};
+}
+
+static void pack_panels(const struct block *block, int64_t panels)
+{
+    const nc_half_matrix *a = &block->product->a;
+    if (!a->patches && a->line == 1) {
+        const struct piece piece = piece_of_a(block, block->rows);
+        struct strip strips[PANELS];
+        for (int64_t i = 0; i < panels; i++) {
+            const nc_range rows = panel_rows(block, i);
+            strips[i] =
+                (struct strip){rows.begin - block->rows.begin, rows.end - rows.begin, block->packed_a + i * A_PANEL};
+        }
+        pack_strips(&piece, strips, (int)panels, A_STEP);
+        return;
+    }
+    for (int64_t i = 0; i < panels; i++) {
+        const struct piece piece = piece_of_a(block, panel_rows(block, i));
+        float *packed = block->packed_a + i * A_PANEL;
+        if (a->patches || a->step == 1)
+            pack_apart(&piece, packed);
+        else
+            pack(&piece, A_STEP, packed);
+    }
 }
 
 static void fetch_rows(const void *base, nacre_dtype dtype, int64_t begin, int64_t row, int64_t rows, int64_t columns)
@@ -451,7 +492,7 @@ static void multiply_tile(const struct block *block, int order, nc_tile *tile, n
     tile->steps = block->units.end - block->units.begin;
     tile->c = sums;
     tile->c_row = sums_row;
-    tile->accumulate = !block->first;
+    tile->accumulate = !block->first || p->accumulate;
     tile->fetch_below = true;
 #if defined(NC_ISA_avx512)
     if (block->last && rounds_in_tiles(p, block->job->pairs)) {
@@ -474,9 +515,7 @@ static void multiply_tile(const struct block *block, int order, nc_tile *tile, n
 static void multiply_block(const struct block *block)
 {
     const int64_t panels = nc_ceil_div(block->rows.end - block->rows.begin, NC_TILE_ROWS);
-    if (!reads_in_place(block->product, block->job->pairs))
-        for (int64_t i = 0; i < panels; i++)
-            pack_panel(block, panel_rows(block, i), block->packed_a + i * UNITS * A_STEP);
+    if (!reads_in_place(block->product, block->job->pairs)) pack_panels(block, panels);
     for (int64_t begin = block->columns.begin; begin < block->columns.end; begin += BLOCK) {
         const int64_t end = nc_least(begin + BLOCK, block->columns.end);
         for (int64_t i = 0; i < panels; i++) {
@@ -505,7 +544,7 @@ static bool keeps_sums(const nc_half_product *p, bool pairs)
 
 static size_t thread_floats(const nc_half_product *p, bool pairs)
 {
-    const size_t packed = reads_in_place(p, pairs) ? 0 : (size_t)PANELS * UNITS * A_STEP;
+    const size_t packed = reads_in_place(p, pairs) ? 0 : (size_t)PANELS * A_PANEL;
     return packed + (keeps_sums(p, pairs) ? (size_t)CHUNK * MOST_COLUMNS : (size_t)NC_TILE_ROWS * PANEL);
 }
 
@@ -538,7 +577,7 @@ static void run_task(void *user, int64_t index, int thread)
     const nc_half_product item = item_of(job->product, index / tasks, &block.c);
     block.product = &item;
     block.packed_a = block.sums;
-    if (!reads_in_place(&item, job->pairs)) block.sums += PANELS * UNITS * A_STEP;
+    if (!reads_in_place(&item, job->pairs)) block.sums += PANELS * A_PANEL;
     block.packed_b = job->packed + index / tasks * job->panels * job->units * PANEL;
     block.columns = (nc_range){panels.begin * PANEL, nc_least(panels.end * PANEL, item.n)};
     if (keeps_sums(&item, job->pairs)) block.sums_row = MOST_COLUMNS;
@@ -595,20 +634,42 @@ static void cut(struct job *job, int threads)
     job->column_tasks = nc_most(nc_least(job->column_tasks * missing, most_columns), job->column_tasks);
 }
 
+/* Of b: lines side by side are packed in pieces of some panels and some units, others panel by panel. */
+static bool packs_strips(const nc_half_product *p)
+{
+    return p->b.line == 1 && p->b.inner == 0;
+}
+
 static void pack_task(void *user, int64_t index, int thread)
 {
     (void)thread;
     const struct job *job = user;
+    const bool by_strips = packs_strips(job->product);
+    const int64_t pieces = by_strips ? nc_ceil_div(job->panels, STRIPS) : job->panels;
+    const int64_t parts = by_strips ? nc_ceil_div(job->units, PART) : 1, per_unit = job->pairs ? 2 : 1;
+    const nc_range panels = nc_share(job->panels, 1, pieces, index / parts % pieces);
+    const nc_range units = nc_share(job->units, 1, parts, index % parts);
+    const int64_t batch = index / parts / pieces;
     int64_t c;
-    const nc_half_product item = item_of(job->product, index / job->panels, &c);
+    const nc_half_product item = item_of(job->product, batch, &c);
     struct piece piece = {.product = &item,
                           .matrix = &item.b,
-                          .line = index % job->panels * PANEL,
+                          .line = panels.begin * PANEL,
+                          .lines = nc_least(panels.end * PANEL, item.n) - panels.begin * PANEL,
                           .all_lines = item.n,
-                          .steps = item.k,
+                          .k = units.begin * per_unit,
+                          .steps = nc_least(units.end * per_unit, item.k) - units.begin * per_unit,
                           .pairs = job->pairs};
-    piece.lines = nc_least(item.n - piece.line, PANEL);
-    pack(&piece, PANEL, job->packed + index * job->units * PANEL);
+    float *packed = job->packed + ((batch * job->panels + panels.begin) * job->units + units.begin) * PANEL;
+    if (!by_strips) {
+        pack(&piece, PANEL, packed);
+        return;
+    }
+    struct strip strips[STRIPS];
+    for (int64_t i = 0; i < panels.end - panels.begin; i++)
+        strips[i] =
+            (struct strip){i * PANEL, nc_least(piece.lines - i * PANEL, PANEL), packed + i * job->units * PANEL};
+    pack_strips(&piece, strips, (int)(panels.end - panels.begin), PANEL);
 }
 
 size_t nc_isa(nc_half_packed_bytes)(const nc_half_product *product, bool pairs)
@@ -620,7 +681,9 @@ size_t nc_isa(nc_half_packed_bytes)(const nc_half_product *product, bool pairs)
 void nc_isa(nc_half_pack)(const nc_half_product *product, bool pairs, void *packed, nacre_team *team)
 {
     const struct job job = describe(product, pairs, packed);
-    run_all(&job, job.batches * job.panels, pack_task, team);
+    const bool by_strips = packs_strips(product);
+    const int64_t pieces = by_strips ? nc_ceil_div(job.panels, STRIPS) * nc_ceil_div(job.units, PART) : job.panels;
+    run_all(&job, job.batches * pieces, pack_task, team);
 }
 
 size_t nc_isa(nc_half_workspace)(const nc_half_product *product, bool pairs, int threads)
@@ -636,4 +699,48 @@ void nc_isa(nc_half_multiply)(const nc_half_product *product, bool pairs, const 
     job.workspace = workspace;
     cut(&job, nacre_team_size(team));
     run_all(&job, job.batches * job.row_tasks * job.column_tasks, run_task, team);
+}
+
+/* A long sum whose result is f32 is taken slice by slice: what is packed of b never leaves the caches. */
+static int64_t part_count(const nc_half_product *p, bool pairs)
+{
+    const bool plain = p->c_dtype == NACRE_F32 && !has_epilogue(p) && !p->b.inner && !p->a.patches;
+    return plain ? slice_count(p, pairs) : 1;
+}
+
+static nc_half_product part_of(const nc_half_product *product, bool pairs, int64_t parts, int64_t index)
+{
+    nc_half_product part = *product;
+    const nc_range units = nc_share(unit_count(product, pairs), 1, parts, index);
+    const int64_t per_unit = pairs ? 2 : 1, begin = units.begin * per_unit;
+    part.k = nc_least(units.end * per_unit, product->k) - begin;
+    part.a.data = (const uint16_t *)product->a.data + begin * product->a.step;
+    part.b.data = (const uint16_t *)product->b.data + begin * product->b.step;
+    part.accumulate = product->accumulate || index > 0;
+    return part;
+}
+
+/* The first part is the longest. */
+static size_t packed_part(const nc_half_product *product, bool pairs)
+{
+    const int64_t parts = part_count(product, pairs);
+    nc_half_product longest = *product;
+    if (parts > 1) longest.k = nc_ceil_div(unit_count(product, pairs), parts) * (pairs ? 2 : 1);
+    return (size_t)nc_round_up((int64_t)nc_isa(nc_half_packed_bytes)(&longest, pairs), LINE);
+}
+
+size_t nc_isa(nc_half_product_workspace)(const nc_half_product *product, bool pairs, int threads)
+{
+    return packed_part(product, pairs) + nc_isa(nc_half_workspace)(product, pairs, threads);
+}
+
+void nc_isa(nc_half_product)(const nc_half_product *product, bool pairs, void *workspace, nacre_team *team)
+{
+    const int64_t parts = part_count(product, pairs);
+    char *free = (char *)workspace + packed_part(product, pairs);
+    for (int64_t i = 0; i < parts; i++) {
+        const nc_half_product part = parts > 1 ? part_of(product, pairs, parts, i) : *product;
+        nc_isa(nc_half_pack)(&part, pairs, workspace, team);
+        nc_isa(nc_half_multiply)(&part, pairs, workspace, free, team);
+    }
 }

@@ -62,10 +62,12 @@ static nc_half_product read_node(const nacre_node_info *node)
     return product_of(node->attributes, node->inputs, node->input_count, &node->outputs[0]);
 }
 
-/* Weights are packed once where that is seldom and pays: not for the few rows of a short prompt. */
+/* Weights are packed once where that is seldom and pays: not for the few rows of a short prompt, nor where both factors
+ * are transposed and f32 is the result, which is a gradient of weights. */
 static bool packs_beforehand(const nc_half_product *p)
 {
-    return p->m >= LEAST_ROWS && p->batch_rank == 0;
+    const bool is_gradient = p->a.line == 1 && p->b.line == 1 && p->c_dtype == NACRE_F32;
+    return p->m >= LEAST_ROWS && p->batch_rank == 0 && !is_gradient;
 }
 
 static size_t packed_bytes(const nc_half_product *p)
@@ -88,21 +90,19 @@ static void prepare(const nacre_call *call)
 static size_t workspace(const nacre_node_info *node)
 {
     const nc_half_product p = read_node(node);
-    return nc_isa(nc_half_workspace)(&p, in_pairs(p.dtype), node->threads) +
-           (packs_beforehand(&p) ? 0 : packed_bytes(&p));
+    const bool pairs = in_pairs(p.dtype);
+    return packs_beforehand(&p) ? nc_isa(nc_half_workspace)(&p, pairs, node->threads)
+                                : nc_isa(nc_half_product_workspace)(&p, pairs, node->threads);
 }
 
 static void run(const nacre_call *call)
 {
     const nc_half_product p = product_of(call->attributes, call->inputs, call->input_count, &call->outputs[0]);
     const bool pairs = in_pairs(p.dtype);
-    void *packed = call->prepared, *free = call->workspace;
-    if (!packs_beforehand(&p)) {
-        packed = call->workspace;
-        free = (char *)call->workspace + packed_bytes(&p);
-        nc_isa(nc_half_pack)(&p, pairs, packed, call->team);
-    }
-    nc_isa(nc_half_multiply)(&p, pairs, packed, free, call->team);
+    if (packs_beforehand(&p))
+        nc_isa(nc_half_multiply)(&p, pairs, call->prepared, call->workspace, call->team);
+    else
+        nc_isa(nc_half_product)(&p, pairs, call->workspace, call->team);
 }
 
 const nacre_kernel nc_isa(nc_matmul_half_kernel) = {
