@@ -219,7 +219,7 @@ static float exponentiate(running *state, float *scores, int64_t count)
         return 1;
     }
     for (int64_t i = 0; i < count; i += NC_LANES) {
-        const nc_vec p = nc_exp(nc_load(scores + i) - top);
+        const nc_vec p = nc_exp_of_term(nc_load(scores + i) - top);
         nc_store(scores + i, p);
         sum += p;
     }
@@ -434,7 +434,7 @@ static void weigh(const attention *p, const workshop *w, int64_t head, int64_t r
     const nc_vec log_sum = nc_splat(p->sums[head * p->rows + row]), delta = nc_splat(w->deltas[row]);
     finish_scores(p, head, row, first, nc_least(end_of_row(p, row), last), last, scores);
     for (int64_t i = 0; i < last - first; i += NC_LANES) {
-        const nc_vec weight = nc_exp(nc_load(scores + i) - log_sum);
+        const nc_vec weight = nc_exp_of_term(nc_load(scores + i) - log_sum);
         nc_store(scores + i, weight);
         nc_store(ds + i, weight * (nc_load(ds + i) - delta) * p->scale);
     }

@@ -232,7 +232,7 @@ static float exponentiate(const attention *p, running *state, float *scores, int
     }
     const float top = nc_fold_max(largest);
     for (int64_t i = 0; i < padded; i += NC_LANES) {
-        const nc_vec weight = nc_exp(nc_load(scores + i) - top);
+        const nc_vec weight = nc_exp_of_term(nc_load(scores + i) - top);
         nc_store(scores + i, weight);
         sum += weight;
     }
@@ -357,7 +357,7 @@ static void weigh(const attention *p, const backward_room *room, int64_t head, i
     const float delta = room->deltas[row];
     for (int64_t i = nc_most(count, 0); i < padded; i++) scores[i] = -__builtin_inff();
     for (int64_t i = 0; i < padded; i += NC_LANES) {
-        const nc_vec weight = nc_exp(nc_load(scores + i) * p->scale - log_sum);
+        const nc_vec weight = nc_exp_of_term(nc_load(scores + i) * p->scale - log_sum);
         nc_store(scores + i, weight);
         nc_store(ds + i, weight * (nc_load(ds + i) - delta) * p->scale);
     }

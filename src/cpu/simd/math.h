@@ -66,6 +66,15 @@ NC_ALWAYS_INLINE nc_vec nc_exp(nc_vec x)
     return nc_scale(nc_expm1_near_0(r) + 1.0f, n);
 }
 
+/* e^x, x < 88, in two thirds of nc_exp's multiplications: for terms that are divided by their sum. As 2^(n + f) with
+ * |f| <= 1/2: the polynomial is exact to 1.7e-7, rounding x log2(e) adds up to |x| 2^-24. */
+NC_ALWAYS_INLINE nc_vec nc_exp_of_term(nc_vec x)
+{
+    static const float p[] = {1.0f, 0.693147004f, 0.240222424f, 0.0555073358f, 0.00967151299f, 0.00132647273f};
+    const nc_vec t = nc_max(nc_splat(-104.0f), x) * 1.44269504f, n = nc_round(t);
+    return nc_scale(nc_polynomial(t - n, p, 5), n);
+}
+
 NC_ALWAYS_INLINE nc_vec nc_expm1(nc_vec x)
 {
     return nc_select(nc_less(nc_abs(x), nc_splat(0.34f)), nc_expm1_near_0(x), nc_exp(x) - 1.0f);

@@ -11,6 +11,7 @@ enum { GRAIN = 1 << 5 };
 #else
 enum { GRAIN = 1 << 12 }; /* elements worth a task */
 #endif
+enum { MOST_TASKS = 256 };
 enum { CHAINS = 4 }; /* vectors side by side, where a result waits for the one before it */
 
 /* ---- lines ------------------------------------------------------------------------------------------------------- */
@@ -49,13 +50,13 @@ NC_ALWAYS_INLINE float sum_of_exponentials(const float *x, float top, int64_t co
     nc_vec sum = {0};
     int64_t i = 0;
     for (; i + NC_LANES <= count; i += NC_LANES) {
-        const nc_vec term = nc_exp(nc_load(x + i) - top);
+        const nc_vec term = nc_exp_of_term(nc_load(x + i) - top);
         nc_fetch(x + i, count);
         if (y) nc_store(y + i, term);
         sum += term;
     }
     if (i < count) {
-        const nc_vec term = nc_exp(get(x + i, count - i, -__builtin_inff()) - top);
+        const nc_vec term = nc_exp_of_term(get(x + i, count - i, -__builtin_inff()) - top);
         if (y) nc_store_some(y + i, term, count - i);
         sum += term;
     }
@@ -122,8 +123,8 @@ static void log_softmax_backward_line(const float *dy, const float *y, float *dx
     const nc_vec total = nc_splat(nc_sum(sum));
     for (int64_t i = 0; i < count; i += NC_LANES) {
         nc_fetch(dy + i, count);
-        nc_store_result(streamed, dx + i, nc_fma(nc_exp(get(y + i, count - i, 0)), -total, get(dy + i, count - i, 0)),
-                        count - i);
+        nc_store_result(streamed, dx + i,
+                        nc_fma(nc_exp_of_term(get(y + i, count - i, 0)), -total, get(dy + i, count - i, 0)), count - i);
     }
 }
 
@@ -142,7 +143,8 @@ static lines lines_of(const nacre_shape *shape, int axis)
     lines l = {.starts = *shape, .axis = axis, .length = shape->dims[axis]};
     l.starts.dims[axis] = 1;
     l.count = l.length ? nacre_shape_count(l.starts) : 0;
-    l.per_task = nc_most(GRAIN / nc_most(l.length, 1), 1);
+    /* Each line fetches the next one, best of the same task: few tasks where there are many lines. */
+    l.per_task = nc_most(nc_most(GRAIN / nc_most(l.length, 1), l.count / MOST_TASKS), 1);
     return l;
 }
 
@@ -349,7 +351,8 @@ NC_ALWAYS_INLINE nc_vec gradient_at(const cross_entropy *c, const float *x, int6
                                     float d, const target *t)
 {
     const int64_t left = c->lines.length - i;
-    nc_vec g = nc_exp(get(x + i, left, 0) - log_sum) * all;
+    nc_vec g = nc_exp_of_term(get(x + i, left, 0) - log_sum) * all;
+    nc_fetch(x + i, c->lines.length);
     if (t->smoothed != 0) g -= c->spread * (c->weight ? get(c->weight + i, left, 0) : nc_splat(1));
     return all == 0 ? (nc_vec){0} : g * d;
 }
