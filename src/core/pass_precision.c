@@ -5,7 +5,8 @@
  * torch.autocast:
  *
  *     narrow    products, convolutions, attention: operands are rounded to 16 bits, sums are f32
- *     wide      exponentials, powers, sums, probabilities, losses: operands are widened, results are f32
+ *     wide      exponentials, powers, sums, probabilities, losses: operands are widened, unless a kernel reads 16 bits
+ *               and computes in f32; results are f32
  *     norms     their data in the type in which it comes, statistics and parameters in f32
  *     follow    everything else: 16 bits where all its operands are, f32 where one is f32; numbers do not count
  *

@@ -128,6 +128,7 @@ static void cost(const nacre_node_info *node, nacre_cost *cost)
 }
 
 static const char *const CASES[] = {"a=4x5 b=5x6",
+                                    "a=9x1 b=1x70",
                                     "a=5x4 b=5x6 transpose_a=1",
                                     "a=4x5 b=6x5 transpose_b=1",
                                     "a=5x4 b=6x5 transpose_a=1 transpose_b=1",

@@ -243,9 +243,16 @@ static nacre_status question_shape(nacre_shape_call *call)
     return status;
 }
 
-static const char *const CASES[] = {"x=2x3x4",         "x=2x3x4 axes=1", "x=2x3x4 axes=0,-1 keep=1",
-                                    "x=128x10 axes=0", "x=64x33 axes=1", "x=4x8x5x5 axes=0,2,3",
-                                    "x=scalar",        "x=0x3 axes=0",   NULL};
+static const char *const CASES[] = {"x=2x3x4",
+                                    "x=2x3x4 axes=1",
+                                    "x=2x3x4 axes=0,-1 keep=1",
+                                    "x=128x10 axes=0",
+                                    "x=64x33 axes=1",
+                                    "x=4x8x5x5 axes=0,2,3",
+                                    "x=scalar",
+                                    "x=0x3 axes=0",
+                                    "x=37x200 axes=0",
+                                    NULL};
 static const char *const PROD_CASES[] = {"x=2x3x4@0.5..1.5",
                                          "x=2x7x4 axes=1",
                                          "x=2x3x5 axes=0,-1 keep=1",

@@ -217,6 +217,66 @@ static void norms_follow_their_data(void)
     nacre_context_destroy(ctx);
 }
 
+/* A sum over rows, as biases have for a gradient, reads 16 bits as they are and gives f32 that is not rounded. */
+static void sums_of_columns_read_16_bits(void)
+{
+    enum { COLUMNS = 200 };
+    nacre_context *ctx = nacre_context_create(NULL);
+    nacre_graph *g = nacre_graph_create(ctx);
+    nacre_tensor *a = nacre_input(g, "a", NACRE_F32, NACRE_SHAPE(ROWS, 1));
+    nacre_tensor *b = nacre_input(g, "b", NACRE_F32, NACRE_SHAPE(1, COLUMNS));
+    nacre_tensor *h = nacre_relu(nacre_matmul(a, b, false, false));
+    nacre_tensor *sum = nacre_sum(h, &(nacre_reduce_options){.axes = (int64_t[]){0}, .axis_count = 1});
+    nacre_output(sum);
+    struct seen seen = {0};
+    nacre_graph_set_precision(g, NACRE_BF16);
+    NC_CHECK(nacre_plan_visit(g, note, &seen) == NACRE_OK);
+    NC_CHECK_CONTAINS(seen.signatures, "sum: bf16[8,200] -> f32[200]");
+    float rows[ROWS], columns[COLUMNS], got[COLUMNS] = {0}, total = 0;
+    for (int i = 0; i < ROWS; i++) total += rows[i] = (float)(i == 0 ? 9 : i);
+    for (int j = 0; j < COLUMNS; j++) columns[j] = (float)(j % 24);
+    nacre_feed(a, rows);
+    nacre_feed(b, columns);
+    NC_CHECK(nacre_run(g) == NACRE_OK && nacre_read(sum, got, sizeof got) == NACRE_OK);
+    for (int j = 0; j < COLUMNS; j++) NC_CHECK(got[j] == total * columns[j]);
+    nacre_graph_destroy(g);
+    nacre_context_destroy(ctx);
+}
+
+/* As in a gradient of weights: a long sum of 16-bit products whose only reader wants f32, here of whole numbers, exact.
+ */
+static void long_sums_are_exact(void)
+{
+    enum { STEPS = 2001, LEFT = 70, RIGHT = 40 };
+    static float a[STEPS * LEFT], b[STEPS * RIGHT], got[RIGHT];
+    nacre_context *ctx = nacre_context_create(&(nacre_context_options){.threads = 2});
+    nacre_graph *g = nacre_graph_create(ctx);
+    nacre_tensor *left = nacre_input(g, "left", NACRE_F32, NACRE_SHAPE(STEPS, LEFT));
+    nacre_tensor *right = nacre_input(g, "right", NACRE_F32, NACRE_SHAPE(STEPS, RIGHT));
+    const nacre_reduce_options over_rows = {.axes = (int64_t[]){0}, .axis_count = 1};
+    nacre_tensor *sums = nacre_sum(nacre_matmul(left, right, true, false), &over_rows);
+    nacre_output(sums);
+    struct seen seen = {0};
+    nacre_graph_set_precision(g, NACRE_BF16);
+    NC_CHECK(nacre_plan_visit(g, note, &seen) == NACRE_OK);
+    NC_CHECK_CONTAINS(seen.signatures, "matmul: bf16[2001,70] bf16[2001,40] -> f32[70,40] transpose_a=true");
+    double expected[RIGHT] = {0};
+    for (int k = 0; k < STEPS; k++) {
+        double row = 0;
+        for (int i = 0; i < LEFT; i++) row += (double)(a[k * LEFT + i] = (float)((k + i) % 7 - 2));
+        for (int j = 0; j < RIGHT; j++) {
+            b[k * RIGHT + j] = (float)((k * 3 + j) % 5 - 1);
+            expected[j] += row * (double)b[k * RIGHT + j];
+        }
+    }
+    nacre_feed(left, a);
+    nacre_feed(right, b);
+    NC_CHECK(nacre_run(g) == NACRE_OK && nacre_read(sums, got, sizeof got) == NACRE_OK);
+    for (int j = 0; j < RIGHT; j++) NC_CHECK(got[j] == (float)expected[j]);
+    nacre_graph_destroy(g);
+    nacre_context_destroy(ctx);
+}
+
 /* What the gradient needs in f32 of what follows in 16 bits is widened again there, and not kept from before. */
 static void the_gradient_widens_for_itself(void)
 {
@@ -247,6 +307,8 @@ int main(void)
     NC_RUN(a_changed_weight_is_rounded_again);
     NC_RUN(norms_follow_their_data);
     NC_RUN(the_gradient_widens_for_itself);
+    NC_RUN(sums_of_columns_read_16_bits);
+    NC_RUN(long_sums_are_exact);
     NC_RUN(other_types_are_refused);
     return nc_report();
 }

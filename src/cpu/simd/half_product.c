@@ -386,7 +386,7 @@ static struct piece piece_of_a(const struct block *block, nc_range rows)
 static void pack_panels(const struct block *block, int64_t panels)
 {
     const nc_half_matrix *a = &block->product->a;
-    if (!a->patches && a->line == 1) {
+    if (!a->patches && a->line == 1 && a->step != 1) {
         const struct piece piece = piece_of_a(block, block->rows);
         struct strip strips[PANELS];
         for (int64_t i = 0; i < panels; i++) {

@@ -2,9 +2,11 @@
  *
  * A result is one kept position outside times one on the innermost axis if that is kept. Results are computed
  * independently; where they are few, the reduced positions are also cut into a number of parts that depends on the
- * sizes alone, whose partial results are combined in order. */
+ * sizes alone, whose partial results are combined in order. Columns of 16-bit numbers, as bias gradients sum them, are
+ * read as they are; their partial results are f32. */
 #include "cpu/reduction.h"
 #include "cpu/share.h"
+#include "cpu/simd/half.h"
 #include "cpu/simd/math.h"
 
 enum {
@@ -26,8 +28,9 @@ typedef enum fold_kind { SUM, MAX, MIN } fold_kind;
 
 typedef struct reduction {
     nc_reduction loops;
-    const float *x;
-    float *y;       /* [parts][results], or the result itself for one part */
+    const float *x; /* or 16-bit numbers */
+    nacre_dtype dtype;
+    float *y;       /* [parts][results], or the result itself for one part of f32 */
     float scale;    /* of the last step: 1 / count for a mean */
     int64_t width;  /* results of a block on the innermost axis, if kept: FEW vectors or WIDE */
     int64_t blocks; /* on that axis */
@@ -96,20 +99,23 @@ NC_ALWAYS_INLINE void reduce_lines(fold_kind kind, const reduction *r, int64_t u
     if (r->parts == 1) y[to] *= r->scale;
 }
 
-/* Takes `count` lines (up to FEW) into results that wait in memory: so lines are read from end to end. */
-NC_ALWAYS_INLINE void take_lines(fold_kind kind, const float *const *lines, int count, int64_t columns, float *results)
+/* Takes `count` lines (up to FEW), which begin at `offsets`, into results that wait in memory: so lines are read from
+ * end to end. */
+NC_ALWAYS_INLINE void take_lines(fold_kind kind, nacre_dtype dtype, const void *x, const int64_t *offsets, int count,
+                                 int64_t columns, float *results)
 {
     for (int64_t i = 0; i < columns; i += NC_LANES) {
         const int64_t left = nc_least(columns - i, NC_LANES);
-        nc_vec sum = nc_load_some(lines[0] + i, left);
+        nc_vec sum = nc_load_as(dtype, x, offsets[0] + i, left);
         NC_UNROLL
-        for (int v = 1; v < count; v++) sum = combine(kind, sum, nc_load_some(lines[v] + i, left));
+        for (int v = 1; v < count; v++) sum = combine(kind, sum, nc_load_as(dtype, x, offsets[v] + i, left));
         nc_store_some(results + i, combine(kind, nc_load_some(results + i, left), sum), left);
     }
 }
 
 /* A kept position and a wide piece of the innermost axis, whose results lie side by side. */
-NC_ALWAYS_INLINE void reduce_wide(fold_kind kind, const reduction *r, int64_t unit, int64_t part, float *y)
+NC_ALWAYS_INLINE void reduce_wide(fold_kind kind, nacre_dtype dtype, const reduction *r, int64_t unit, int64_t part,
+                                  float *y)
 {
     const nc_reduction *loops = &r->loops;
     int64_t index[NACRE_MAX_RANK], at[NACRE_MAX_RANK], x, to, offset, ignored;
@@ -123,15 +129,15 @@ NC_ALWAYS_INLINE void reduce_wide(fold_kind kind, const reduction *r, int64_t un
     nc_reduction_seek(loops->reduced, loops->reduced_rank, outer.begin, at, &offset, &ignored);
     for (int64_t i = outer.begin; i < outer.end; i += FEW) {
         const int count = (int)nc_least(outer.end - i, FEW);
-        const float *lines[FEW];
+        int64_t lines[FEW];
         for (int v = 0; v < count; v++) {
-            lines[v] = r->x + x + offset + piece.begin;
+            lines[v] = x + offset + piece.begin;
             nc_reduction_next(loops->reduced, loops->reduced_rank, at, &offset, &ignored);
         }
         if (count == FEW)
-            take_lines(kind, lines, FEW, columns, results);
+            take_lines(kind, dtype, r->x, lines, FEW, columns, results);
         else
-            for (int v = 0; v < count; v++) take_lines(kind, lines + v, 1, columns, results);
+            for (int v = 0; v < count; v++) take_lines(kind, dtype, r->x, lines + v, 1, columns, results);
     }
     if (r->parts > 1 || r->scale == 1) return;
     for (int64_t i = 0; i < columns; i++) results[i] *= r->scale;
@@ -178,8 +184,12 @@ NC_ALWAYS_INLINE void run_task(fold_kind kind, const reduction *r, int64_t index
             reduce_lines(kind, r, unit, part, y);
         else if (r->width == BLOCK)
             reduce_columns(kind, r, unit, part, y);
+        else if (r->dtype == NACRE_F32)
+            reduce_wide(kind, NACRE_F32, r, unit, part, y);
+        else if (r->dtype == NACRE_BF16)
+            reduce_wide(kind, NACRE_BF16, r, unit, part, y);
         else
-            reduce_wide(kind, r, unit, part, y);
+            reduce_wide(kind, NACRE_F16, r, unit, part, y);
     }
 }
 
@@ -223,7 +233,7 @@ static int64_t result_count(const reduction *r)
 }
 
 /* Partial results side by side become the result, in order. */
-static void add_parts(const reduction *r, fold_kind kind, float *y)
+static void add_parts(const reduction *r, fold_kind kind, const nacre_view *y)
 {
     const int64_t count = result_count(r);
     for (int64_t i = 0; i < count; i += NC_LANES) {
@@ -231,7 +241,7 @@ static void add_parts(const reduction *r, fold_kind kind, float *y)
         nc_vec total = nc_load_some(r->y + i, left);
         for (int64_t part = 1; part < r->parts; part++)
             total = combine(kind, total, nc_load_some(r->y + part * count + i, left));
-        nc_store_some(y + i, total * r->scale, left);
+        nc_store_as(y->dtype, y->data, i, total * r->scale, left);
     }
 }
 
@@ -239,24 +249,35 @@ static void add_parts(const reduction *r, fold_kind kind, float *y)
 
 enum { KEEP = 1 + NACRE_MAX_RANK }; /* attribute word: the axes stand before it */
 
-static const char *refuse(const nacre_node_info *info)
-{
-    if (info->inputs[0].dtype != NACRE_F32) return "computes f32 only";
-    return nacre_shape_count(info->inputs[0].shape) > 0 ? NULL : "there is nothing to reduce";
-}
-
 static void make(reduction *r, const nacre_view *x, const nacre_view *y, const int64_t *attributes)
 {
-    *r = (reduction){.scale = 1};
+    *r = (reduction){.scale = 1, .dtype = x->dtype};
     nc_reduction_make(&r->loops, x, y, attributes, attributes[KEEP] != 0);
     cut(r);
+}
+
+static const char *refuse(const nacre_node_info *info)
+{
+    const nacre_view *x = &info->inputs[0], *y = &info->outputs[0];
+    if (nacre_shape_count(x->shape) == 0) return "there is nothing to reduce";
+    if (x->dtype == NACRE_F32 && y->dtype == NACRE_F32) return NULL;
+    if (!nc_is_half(x->dtype) || (y->dtype != NACRE_F32 && y->dtype != x->dtype)) return "computes f32, bf16 and f16";
+    reduction r;
+    make(&r, x, y, info->attributes);
+    return r.loops.inner_reduced || r.width == BLOCK ? "takes wide columns only, where numbers have 16 bits" : NULL;
+}
+
+/* Whether results are not written where they belong at once. */
+static bool is_partial(const reduction *r, const nacre_view *y)
+{
+    return r->parts > 1 || y->dtype != NACRE_F32;
 }
 
 static size_t workspace(const nacre_node_info *info)
 {
     reduction r;
     make(&r, &info->inputs[0], &info->outputs[0], info->attributes);
-    return r.parts > 1 ? (size_t)(r.parts * result_count(&r)) * sizeof(float) : 0;
+    return is_partial(&r, &info->outputs[0]) ? (size_t)(r.parts * result_count(&r)) * sizeof(float) : 0;
 }
 
 static void run_kind(const nacre_call *call, fold_kind kind, bool mean)
@@ -265,11 +286,14 @@ static void run_kind(const nacre_call *call, fold_kind kind, bool mean)
     const nacre_view *x = &call->inputs[0], *y = &call->outputs[0];
     reduction r;
     make(&r, x, y, call->attributes);
-    if (mean) r.scale = 1.0f / (float)r.loops.per_result;
+    const float scale = mean ? 1.0f / (float)r.loops.per_result : 1;
+    const bool partial = is_partial(&r, y);
+    if (!partial) r.scale = scale;
     r.x = x->data;
-    r.y = r.parts > 1 ? call->workspace : y->data;
+    r.y = partial ? call->workspace : y->data;
     nacre_parallel(call->team, nc_ceil_div(r.units, r.units_per_task) * r.parts, tasks[kind], &r);
-    if (r.parts > 1) add_parts(&r, kind, y->data);
+    r.scale = scale;
+    if (partial) add_parts(&r, kind, y);
 }
 
 static void run_sum(const nacre_call *call)
@@ -296,7 +320,7 @@ static void run_min(const nacre_call *call)
     const nacre_kernel nc_isa(nc_##name##_kernel) = {                                                                  \
         .op = #name,                                                                                                   \
         .variant = "lines_" NC_ISA_NAME,                                                                               \
-        .flags = NACRE_KERNEL_ANY_LAYOUT,                                                                              \
+        .flags = NACRE_KERNEL_ANY_LAYOUT | NACRE_KERNEL_MIXED,                                                         \
         .can = refuse,                                                                                                 \
         .workspace = workspace,                                                                                        \
         .run = function,                                                                                               \
