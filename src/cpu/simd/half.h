@@ -8,10 +8,14 @@
 typedef uint16_t nc_halves __attribute__((vector_size(NC_VECTOR_BYTES / 2)));
 typedef uint16_t nc_halves_any __attribute__((vector_size(NC_VECTOR_BYTES / 2), aligned(2), may_alias));
 
+NC_ALWAYS_INLINE nc_vec nc_widen_bf16(nc_halves bits)
+{
+    return (nc_vec)(__builtin_convertvector(bits, nc_vecu) << 16);
+}
+
 NC_ALWAYS_INLINE nc_vec nc_load_bf16(const uint16_t *p)
 {
-    const nc_halves bits = *(const nc_halves_any *)p;
-    return (nc_vec)(__builtin_convertvector(bits, nc_vecu) << 16);
+    return nc_widen_bf16(*(const nc_halves_any *)p);
 }
 
 NC_ALWAYS_INLINE void nc_store_bf16(uint16_t *p, nc_vec v)
@@ -52,30 +56,30 @@ NC_ALWAYS_INLINE int nc_is_half(nacre_dtype dtype)
     return dtype == NACRE_BF16 || dtype == NACRE_F16;
 }
 
-/* The first `count` (at most NC_LANES) of some halves, the others zero, and their memory is not touched. */
-NC_ALWAYS_INLINE void nc_copy_halves(uint16_t some[NC_LANES], const uint16_t *from, int64_t count)
+/* The first `count` (at most NC_LANES) halves, the others zero, and their memory is not touched. */
+NC_ALWAYS_INLINE nc_halves nc_load_halves(const uint16_t *from, int64_t count)
 {
 #if defined(NC_ISA_avx512)
-    _mm256_storeu_si256((__m256i *)(void *)some, _mm256_maskz_loadu_epi16((__mmask16)((1u << count) - 1u), from));
+    return (nc_halves)_mm256_maskz_loadu_epi16((__mmask16)((1u << count) - 1u), from);
 #else
-    memset(some, 0, NC_LANES * sizeof *some);
+    uint16_t some[NC_LANES] = {0};
     memcpy(some, from, (size_t)count * sizeof *from);
+    return *(const nc_halves_any *)some;
 #endif
 }
 
-/* `count` (at most NC_LANES) numbers from element `offset` on, the other lanes zero; the type is f32 or of 16 bits. */
+/* `count` numbers from element `offset` on, a vector at most, the other lanes zero; the type is f32 or of 16 bits. */
 NC_ALWAYS_INLINE nc_vec nc_load_as(nacre_dtype dtype, const void *base, int64_t offset, int64_t count)
 {
     if (dtype == NACRE_F32)
-        return count == NC_LANES ? nc_load((const float *)base + offset)
+        return count >= NC_LANES ? nc_load((const float *)base + offset)
                                  : nc_load_some((const float *)base + offset, count);
-    uint16_t some[NC_LANES];
     const uint16_t *from = (const uint16_t *)base + offset;
-    if (count < NC_LANES) {
-        nc_copy_halves(some, from, count);
-        from = some;
-    }
-    return dtype == NACRE_BF16 ? nc_load_bf16(from) : nc_load_f16(from);
+    if (dtype == NACRE_BF16) return count >= NC_LANES ? nc_load_bf16(from) : nc_widen_bf16(nc_load_halves(from, count));
+    if (count >= NC_LANES) return nc_load_f16(from);
+    uint16_t some[NC_LANES];
+    *(nc_halves_any *)some = nc_load_halves(from, count);
+    return nc_load_f16(some);
 }
 
 NC_ALWAYS_INLINE void nc_store_as(nacre_dtype dtype, void *base, int64_t offset, nc_vec v, int64_t count)
