@@ -6,6 +6,7 @@
 /* One line per kernel; those of one operation in the order in which they are tried. */
 #define EACH_KERNEL(X, isa)                                                                                            \
     X(nc_matvec_kernel_##isa)                                                                                          \
+    X(nc_few_columns_kernel_##isa)                                                                                     \
     X(nc_matmul_kernel_f32_##isa)                                                                                      \
     X(nc_matmul_kernel_f64_##isa)                                                                                      \
     X(nc_matmul_half_kernel_##isa)                                                                                     \

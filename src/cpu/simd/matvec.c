@@ -1,5 +1,5 @@
 /* cpu/simd/matvec.c - matrix products with few rows by weights [out, in]: one token of a language model, one sample of
- * a network.
+ * a network; and with few columns, as where a network ends in ten classes.
  *
  * There is little to compute for each weight, so what counts is that the weights are read once, in the order in which
  * they lie in memory: no packing, one row of weights after the other against all rows of x, whose sums stay in
@@ -147,6 +147,68 @@ static void run_piece(void *user, int64_t index, int thread)
         choose_rows(job, NACRE_F16, range);
 }
 
+/* ---- few columns ------------------------------------------------------------------------------------------------- */
+
+/* Ten outputs would fill ten of sixteen lanes. So lanes go along the sums: rows of both factors are read as they lie.
+ */
+enum {
+    TILE_ROWS = 4,
+    TILE_COLUMNS = NC_LANES == 16 ? 5 : 2, /* as many sums as there are registers for */
+    MOST_COLUMNS = 2 * 16,
+    TASK_ROWS = 4 * TILE_ROWS,
+};
+
+typedef struct dot_tile {
+    const float *a[TILE_ROWS], *b[TILE_COLUMNS];
+} dot_tile;
+
+NC_ALWAYS_INLINE void add_products(const dot_tile *t, int64_t at, int64_t lanes, nc_vec sums[TILE_ROWS][TILE_COLUMNS])
+{
+    nc_vec a[TILE_ROWS];
+    NC_UNROLL
+    for (int i = 0; i < TILE_ROWS; i++) a[i] = nc_load_as(NACRE_F32, t->a[i], at, lanes);
+    NC_UNROLL
+    for (int j = 0; j < TILE_COLUMNS; j++) {
+        const nc_vec b = nc_load_as(NACRE_F32, t->b[j], at, lanes);
+        NC_UNROLL
+        for (int i = 0; i < TILE_ROWS; i++) sums[i][j] = nc_fma(a[i], b, sums[i][j]);
+    }
+}
+
+/* Where there are fewer rows or columns left the last ones are repeated; `results` has room for them. */
+static void dot_rows(const nc_matmul *p, int64_t row, int64_t column, float results[TILE_ROWS][MOST_COLUMNS])
+{
+    dot_tile t;
+    for (int i = 0; i < TILE_ROWS; i++) t.a[i] = (const float *)p->a + nc_least(row + i, p->m - 1) * p->a_row;
+    for (int j = 0; j < TILE_COLUMNS; j++) t.b[j] = (const float *)p->b + nc_least(column + j, p->n - 1) * p->b_column;
+    nc_vec sums[TILE_ROWS][TILE_COLUMNS] = {{{0}}};
+    int64_t at = 0;
+    for (; at + NC_LANES <= p->k; at += NC_LANES) add_products(&t, at, NC_LANES, sums);
+    if (at < p->k) add_products(&t, at, p->k - at, sums);
+    NC_UNROLL
+    for (int i = 0; i < TILE_ROWS; i++) {
+        NC_UNROLL
+        for (int j = 0; j < TILE_COLUMNS; j++) results[i][column + j] = nc_sum(sums[i][j]);
+    }
+}
+
+static void run_dots(void *user, int64_t index, int thread)
+{
+    (void)thread;
+    const rows_job *job = user;
+    const nc_matmul *p = &job->problem;
+    const int64_t end = nc_least((index + 1) * TASK_ROWS, p->m);
+    float results[TILE_ROWS][MOST_COLUMNS];
+    for (int64_t row = index * TASK_ROWS; row < end; row += TILE_ROWS) {
+        for (int64_t j = 0; j < p->n; j += TILE_COLUMNS) dot_rows(p, row, j, results);
+        for (int64_t i = row; i < nc_least(row + TILE_ROWS, end); i++)
+            for (int64_t j = 0; j < p->n; j += NC_LANES) {
+                const int64_t count = nc_least(p->n - j, NC_LANES);
+                finish(job, i, j, count, nc_load_some(results[i - row] + j, count));
+            }
+    }
+}
+
 /* ---- as a kernel ------------------------------------------------------------------------------------------------- */
 
 static nacre_dtype dtype_of(const nacre_call *call, int index)
@@ -199,4 +261,39 @@ const nacre_kernel nc_isa(nc_matvec_kernel) = {
     .can = refuse,
     .workspace = workspace,
     .run = run,
+};
+
+static void run_few_columns(const nacre_call *call)
+{
+    rows_job job = {.problem = nc_matmul_problem(call->attributes, call->inputs, call->input_count, &call->outputs[0]),
+                    .bias_dtype = NACRE_F32,
+                    .residual_dtype = NACRE_F32,
+                    .c_dtype = NACRE_F32};
+    nacre_parallel(call->team, nc_ceil_div(job.problem.m, TASK_ROWS), run_dots, &job);
+}
+
+static const char *refuse_many_columns(const nacre_node_info *node)
+{
+    const char *reason = nc_matmul_refusal(node, NACRE_F32);
+    if (reason) return reason;
+    const nc_matmul p = nc_matmul_problem(node->attributes, node->inputs, node->input_count, &node->outputs[0]);
+    if (p.batch_rank > 0 || p.b_row != 1 || p.a_column != 1) return "needs a and b with sums along memory";
+    if (p.n == 0 || nc_round_up(p.n, TILE_COLUMNS) > MOST_COLUMNS) return "for few columns";
+    return NULL;
+}
+
+/* Columns that fill lanes, or sums that are short beside adding up the lanes of each. */
+static const char *many_columns_are_faster(const nacre_node_info *node)
+{
+    const nc_matmul p = nc_matmul_problem(node->attributes, node->inputs, node->input_count, &node->outputs[0]);
+    if (p.k < 8 * NC_LANES) return "short sums";
+    return 8 * nc_round_up(p.n, TILE_COLUMNS) > 7 * nc_round_up(p.n, NC_LANES) ? "columns fill the lanes" : NULL;
+}
+
+const nacre_kernel nc_isa(nc_few_columns_kernel) = {
+    .op = "matmul",
+    .variant = "dots_" NC_ISA_NAME,
+    .can = refuse_many_columns,
+    .slower = many_columns_are_faster,
+    .run = run_few_columns,
 };
