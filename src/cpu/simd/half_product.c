@@ -554,6 +554,7 @@ static nc_half_product item_of(const nc_half_product *product, int64_t index, in
     nc_half_product item = *product;
     int64_t a = 0, b = 0;
     *c = 0;
+    if (item.batch_rank == 0) return item; /* b may be packed when a is not there yet */
     for (int axis = item.batch_rank - 1; axis >= 0; axis--) {
         const int64_t here = index % item.batch[axis];
         index /= item.batch[axis];
