@@ -6,6 +6,11 @@
 
 #include <math.h>
 
+static inline bool nc_is_half(nacre_dtype dtype)
+{
+    return dtype == NACRE_BF16 || dtype == NACRE_F16;
+}
+
 static inline float nc_bits_to_f32(uint32_t bits)
 {
     union {

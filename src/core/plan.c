@@ -406,9 +406,9 @@ static void look_ahead(nc_plan *plan)
     const nacre_view *ahead = NULL;
     for (int i = plan->step_count - 1; i >= 0; i--) {
         nc_step *step = &plan->steps[i];
+        if (step->steady) continue; /* they run before all others */
         step->ahead = ahead;
-        if (!step->steady && step->kernel && step->kernel->flags & NACRE_KERNEL_READS_ONCE)
-            ahead = largest_operand(step);
+        if (step->kernel && step->kernel->flags & NACRE_KERNEL_READS_ONCE) ahead = largest_operand(step);
     }
 }
 

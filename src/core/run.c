@@ -33,8 +33,12 @@ static bool patch(nacre_graph *graph, nc_plan *plan)
     return true;
 }
 
+/* Threads that are idle during the step fetch what a later one will wait for. */
 static void run_step(const nc_step *step)
 {
+    const nacre_view *ahead = step->ahead;
+    const size_t bytes = ahead ? (size_t)nacre_shape_count(ahead->shape) * nacre_dtype_size(ahead->dtype) : 0;
+    nc_team_fetch(step->call.team, ahead ? ahead->data : NULL, bytes);
     if (step->prepared_bytes && !step->prepares_once) step->kernel->prepare(&step->call);
     if (step->kernel)
         step->kernel->run(&step->call);
@@ -187,20 +191,10 @@ static void run_steady_steps(const nacre_graph *graph, nc_plan *plan)
     plan->kept_of = version;
 }
 
-/* Lets threads that are idle during this step fetch what a later one will wait for. */
-static void fetch_ahead(nacre_team *team, const nacre_view *ahead)
-{
-    const size_t bytes = ahead ? (size_t)nacre_shape_count(ahead->shape) * nacre_dtype_size(ahead->dtype) : 0;
-    nc_team_fetch(team, ahead ? ahead->data : NULL, bytes);
-}
-
 static void run_steps(nc_plan *plan)
 {
-    for (int i = 0; i < plan->step_count; i++) {
-        if (plan->steps[i].steady) continue;
-        fetch_ahead(plan->context->team, plan->steps[i].ahead);
-        run_step(&plan->steps[i]);
-    }
+    for (int i = 0; i < plan->step_count; i++)
+        if (!plan->steps[i].steady) run_step(&plan->steps[i]);
 }
 
 /* State-changing steps may have written to any entry. */
@@ -215,7 +209,6 @@ static void run_profiled(nacre_profile *profile, const nc_plan *plan)
     const int first = nc_profile_begin(profile, plan);
     for (int i = 0; i < plan->step_count; i++) {
         if (plan->steps[i].steady) continue;
-        fetch_ahead(plan->context->team, plan->steps[i].ahead);
         const double start = nacre_seconds();
         run_step(&plan->steps[i]);
         nc_profile_add(profile, first + i, start, nacre_seconds() - start);

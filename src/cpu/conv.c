@@ -1,6 +1,7 @@
 /* cpu/conv.c - from a convolution node to the problem that kernels solve. */
 #include "cpu/conv.h"
 
+#include "core/dtype.h"
 #include "cpu/layout.h"
 #include "ops/window.h"
 
@@ -74,11 +75,28 @@ nc_conv_epilogue nc_conv_epilogue_of(const nc_conv_node *node)
 enum { LEAST_GROUP = 8 }; /* output channels of a group that are worth a vector */
 
 /* What all kernels of channels-last images refuse. */
-static const char *common_refusal(const nacre_node_info *info, nc_conv_node *node)
+static const char *images_refusal(const nacre_node_info *info, nc_conv_node *node)
 {
     if (info->outputs[0].shape.rank != 4) return "takes two spatial axes only";
     *node = nc_conv_node_of_info(info);
     if (!nc_is_channels_last(&node->x) || !nc_is_channels_last(&node->y)) return "needs channels-last images";
+    return NULL;
+}
+
+const char *nc_conv_ungrouped_refusal(const nacre_node_info *info, nc_conv_node *node)
+{
+    const char *reason = images_refusal(info, node);
+    if (reason) return reason;
+    if (node->groups != 1) return "takes one group only";
+    const nc_conv conv = nc_conv_problem(node);
+    return conv.dilation[0] != 1 || conv.dilation[1] != 1 ? "takes undilated kernels only" : NULL;
+}
+
+/* And those that list the taps of a kernel. */
+static const char *common_refusal(const nacre_node_info *info, nc_conv_node *node)
+{
+    const char *reason = images_refusal(info, node);
+    if (reason) return reason;
     if (node->window.kernel[0] * node->window.kernel[1] > NC_CONV_MAX_TAPS) return "the kernel has too many taps";
     return NULL;
 }
@@ -100,16 +118,14 @@ const char *nc_conv_direct_refusal(const nacre_node_info *info)
     return info->outputs[0].dtype == NACRE_F32 ? nc_conv_mixed_refusal(info) : F32_ONLY;
 }
 
-static bool is_float(const nacre_view *view)
-{
-    return view->dtype == NACRE_F32 || view->dtype == NACRE_BF16 || view->dtype == NACRE_F16;
-}
-
 const char *nc_conv_mixed_refusal(const nacre_node_info *info)
 {
     nc_conv_node node;
-    for (int i = 0; i < info->input_count; i++)
-        if (info->inputs[i].shape.rank >= 0 && !is_float(&info->inputs[i])) return "computes f32 and 16 bits only";
+    for (int i = 0; i < info->input_count; i++) {
+        const nacre_view *x = &info->inputs[i];
+        if (x->shape.rank >= 0 && x->dtype != NACRE_F32 && !nc_is_half(x->dtype))
+            return "computes f32 and 16 bits only";
+    }
     const char *reason = common_refusal(info, &node);
     if (reason) return reason;
     if (node.groups > 1 && nacre_shape_count(node.w.shape) > 0 && node.y.shape.dims[1] / node.groups < LEAST_GROUP)

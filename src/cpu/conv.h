@@ -43,6 +43,8 @@ nc_conv_epilogue nc_conv_epilogue_of(const nc_conv_node *node); /* of a node tha
 const char *nc_conv_direct_refusal(const nacre_node_info *info);
 const char *nc_conv_mixed_refusal(const nacre_node_info *info);
 const char *nc_conv_depthwise_refusal(const nacre_node_info *info);
+/* The same of those that multiply pairs of bf16; reads the node where the images allow it. */
+const char *nc_conv_ungrouped_refusal(const nacre_node_info *info, nc_conv_node *node);
 
 enum { NC_CONV_MAX_TAPS = 256 }; /* kernel positions the direct convolutions take */
 

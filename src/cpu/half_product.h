@@ -38,6 +38,15 @@ typedef struct nc_half_product {
 
 /* Whether the processor multiplies pairs of bf16 (AVX-512 BF16). */
 bool nc_has_bf16_pairs(void);
+/* Why a kernel compiled for this instruction set does not multiply pairs, NULL if it does. */
+static inline const char *nc_pairs_refusal(void)
+{
+    const char *reason = "needs AVX-512 BF16";
+#if defined(NC_ISA_avx512)
+    if (nc_has_bf16_pairs()) reason = NULL;
+#endif
+    return reason;
+}
 
 /* Works on any processor: factors become f32 while they are packed. `pairs`: bf16 stays bf16 and is multiplied in
  * pairs, where the processor can. First b is packed, once for as many products as share it, then multiplied with;

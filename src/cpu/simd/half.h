@@ -51,11 +51,6 @@ NC_ALWAYS_INLINE void nc_store_f16(uint16_t *p, nc_vec v)
 }
 
 /* Whether elements have 16 bits. */
-NC_ALWAYS_INLINE int nc_is_half(nacre_dtype dtype)
-{
-    return dtype == NACRE_BF16 || dtype == NACRE_F16;
-}
-
 /* The first `count` (at most NC_LANES) halves, the others zero, and their memory is not touched. */
 NC_ALWAYS_INLINE nc_halves nc_load_halves(const uint16_t *from, int64_t count)
 {
@@ -82,6 +77,16 @@ NC_ALWAYS_INLINE nc_vec nc_load_as(nacre_dtype dtype, const void *base, int64_t 
     return nc_load_f16(some);
 }
 
+/* The first `count` (at most NC_LANES) of the halves; no other memory is touched. */
+NC_ALWAYS_INLINE void nc_store_halves(uint16_t *to, nc_halves halves, int64_t count)
+{
+#if defined(NC_ISA_avx512)
+    _mm256_mask_storeu_epi16(to, (__mmask16)((1u << count) - 1u), (__m256i)halves);
+#else
+    memcpy(to, &halves, (size_t)count * sizeof *to);
+#endif
+}
+
 NC_ALWAYS_INLINE void nc_store_as(nacre_dtype dtype, void *base, int64_t offset, nc_vec v, int64_t count)
 {
     if (dtype == NACRE_F32) {
@@ -93,13 +98,7 @@ NC_ALWAYS_INLINE void nc_store_as(nacre_dtype dtype, void *base, int64_t offset,
         nc_store_bf16(place, v);
     else
         nc_store_f16(place, v);
-    if (place == to) return;
-#if defined(NC_ISA_avx512)
-    const __m256i halves = _mm256_loadu_si256((const __m256i *)(const void *)some);
-    _mm256_mask_storeu_epi16(to, (__mmask16)((1u << count) - 1u), halves);
-#else
-    memcpy(to, some, (size_t)count * sizeof *to);
-#endif
+    if (place != to) nc_store_halves(to, *(const nc_halves_any *)some, count);
 }
 
 static inline void nc_widen(nacre_dtype dtype, const uint16_t *from, int64_t count, float *to)

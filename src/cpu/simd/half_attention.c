@@ -528,7 +528,8 @@ static bool is_present(const nacre_node_info *info, int index)
 
 static const char *refuse_any(const nacre_node_info *info, int first, int mask)
 {
-    if (!nc_has_bf16_pairs()) return "needs AVX-512 BF16";
+    const char *reason = nc_pairs_refusal();
+    if (reason) return reason;
     for (int i = 0; i < 3; i++)
         if (is_present(info, first + i) && info->inputs[first + i].dtype != NACRE_BF16)
             return "takes bf16 operands only";

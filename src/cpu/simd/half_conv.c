@@ -12,28 +12,15 @@
 
 enum { X, W, ALIGNMENT = 64, LEAST_FILTERS = 16 };
 
-static nc_conv_node read_node(const nacre_node_info *info)
-{
-    return nc_conv_node_read(info->op, info->attributes, info->inputs, info->input_count, &info->outputs[0]);
-}
-
 static const char *refuse(const nacre_node_info *info)
 {
-#if !defined(NC_ISA_avx512)
-    (void)info;
-    return "needs AVX-512 BF16";
-#else
-    if (!nc_has_bf16_pairs()) return "needs AVX-512 BF16";
+    const char *reason = nc_pairs_refusal();
+    if (reason) return reason;
     if (info->inputs[X].dtype != NACRE_BF16 || info->inputs[W].dtype != NACRE_BF16) return "takes bf16 factors only";
-    if (info->outputs[0].shape.rank != 4) return "takes two spatial axes only";
-    const nc_conv_node node = read_node(info);
-    if (!nc_is_channels_last(&node.x) || !nc_is_channels_last(&node.y)) return "needs channels-last images";
-    if (node.groups != 1) return "takes one group only";
-    const nc_conv conv = nc_conv_problem(&node);
-    if (conv.dilation[0] != 1 || conv.dilation[1] != 1) return "takes undilated kernels only";
-    if (conv.out_channels < LEAST_FILTERS) return "too few filters";
-    return NULL;
-#endif
+    nc_conv_node node;
+    reason = nc_conv_ungrouped_refusal(info, &node);
+    if (reason) return reason;
+    return nc_conv_problem(&node).out_channels < LEAST_FILTERS ? "too few filters" : NULL;
 }
 
 static bool is_pointwise(const nc_conv *conv)
@@ -48,7 +35,7 @@ static const char *refuse_gradient(const nacre_node_info *info)
 {
     const char *reason = refuse(info);
     if (reason) return reason;
-    const nc_conv_node node = read_node(info);
+    const nc_conv_node node = nc_conv_node_of_info(info);
     const nc_conv conv = nc_conv_problem(&node);
     return is_pointwise(&conv) ? NULL : "f32 is faster but for 1x1 kernels";
 }
@@ -140,8 +127,7 @@ static nc_half_product product_of(const nc_conv_node *node, int direction, nc_pa
 
 static nc_half_product product_of_call(const nacre_call *call, int direction, nc_patches *patches)
 {
-    const nc_conv_node node =
-        nc_conv_node_read(call->op, call->attributes, call->inputs, call->input_count, &call->outputs[0]);
+    const nc_conv_node node = nc_conv_node_of_call(call);
     return product_of(&node, direction, patches);
 }
 
@@ -155,7 +141,7 @@ static size_t packed_bytes(const nc_half_product *p)
 static size_t image_prepared(const nacre_node_info *info, int direction)
 {
     nc_patches patches;
-    const nc_conv_node node = read_node(info);
+    const nc_conv_node node = nc_conv_node_of_info(info);
     const nc_half_product p = product_of(&node, direction, &patches);
     return packed_bytes(&p);
 }
@@ -163,7 +149,7 @@ static size_t image_prepared(const nacre_node_info *info, int direction)
 static size_t image_workspace(const nacre_node_info *info, int direction)
 {
     nc_patches patches;
-    const nc_conv_node node = read_node(info);
+    const nc_conv_node node = nc_conv_node_of_info(info);
     const nc_half_product p = product_of(&node, direction, &patches);
     return nc_isa(nc_half_workspace)(&p, true, info->threads);
 }
@@ -207,7 +193,7 @@ IMAGE(backward_data, BACKWARD_DATA)
 static size_t backward_weight_workspace(const nacre_node_info *info)
 {
     nc_patches patches;
-    const nc_conv_node node = read_node(info);
+    const nc_conv_node node = nc_conv_node_of_info(info);
     const nc_half_product p = product_of(&node, BACKWARD_WEIGHT, &patches);
     return nc_isa(nc_half_product_workspace)(&p, true, info->threads);
 }

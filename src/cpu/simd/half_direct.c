@@ -149,30 +149,24 @@ static void run_rows(void *user, int64_t index, int thread)
 
 static const char *refuse(const nacre_node_info *info)
 {
-#if !defined(NC_ISA_avx512)
-    (void)info;
-    return "needs AVX-512 BF16";
-#else
-    if (!nc_has_bf16_pairs()) return "needs AVX-512 BF16";
+    const char *reason = nc_pairs_refusal();
+    if (reason) return reason;
     for (int i = 0; i < info->input_count; i++)
         if (info->inputs[i].shape.rank >= 0 && info->inputs[i].dtype != (i == 2 ? NACRE_F32 : NACRE_BF16))
             return "takes bf16 operands and an f32 bias only";
     if (info->outputs[0].dtype != NACRE_BF16) return "leaves bf16 only";
-    if (info->outputs[0].shape.rank != 4) return "takes two spatial axes only";
-    const nc_conv_node node = nc_conv_node_of_info(info);
-    if (!nc_is_channels_last(&node.x) || !nc_is_channels_last(&node.y)) return "needs channels-last images";
+    nc_conv_node node;
+    reason = nc_conv_ungrouped_refusal(info, &node);
+    if (reason) return reason;
     const nc_conv conv = nc_conv_problem(&node);
     const rows r = rows_of(info->op, &node);
-    if (node.groups != 1) return "takes one group only";
     for (int i = 0; i < 2; i++) {
-        if (conv.dilation[i] != 1) return "takes undilated kernels only";
         if (r.pad[i] < 0) return "takes padding within the kernel only";
         if (strcmp(info->op->name, "conv") && conv.stride[i] != 1) return "takes stride 1 only";
     }
     if (r.kernel[0] > MOST_ROWS) return "the kernel has too many rows";
     if (r.kernel[1] * r.channels % 2 || r.stride[1] * r.channels % 2 || r.pitch % 2) return "needs whole pairs";
     return r.product.n < LEAST_FILTERS ? "too few filters" : NULL;
-#endif
 }
 
 static const char *slower(const nacre_node_info *info)

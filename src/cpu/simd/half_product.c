@@ -109,10 +109,9 @@ static void copy_patch(const nc_half_matrix *matrix, const struct position *posi
 /* The first `count` (at most NC_LANES, `safe` readable) numbers as bits on lanes of four bytes, the others zero. */
 NC_ALWAYS_INLINE nc_vecu load_bits(const uint16_t *p, int64_t count, int64_t safe)
 {
-    uint16_t some[NC_LANES] = {0};
     if (count <= 0) return (nc_vecu){0};
-    if (safe < NC_LANES) p = memcpy(some, p, (size_t)count * sizeof *p);
-    return __builtin_convertvector(*(const nc_halves_any *)p, nc_vecu);
+    const nc_halves halves = safe < NC_LANES ? nc_load_halves(p, count) : (nc_halves) * (const nc_halves_any *)p;
+    return __builtin_convertvector(halves, nc_vecu);
 }
 
 NC_ALWAYS_INLINE nc_vec widen_bits(nacre_dtype dtype, nc_vecu bits)
@@ -234,8 +233,6 @@ static void pack(const struct piece *piece, int64_t width, float *packed)
 {
     if (piece->matrix->inner)
         pack_strided(piece, 0, width, packed);
-    else if (piece->matrix->line == 1)
-        pack_strips(piece, &(struct strip){.lines = piece->lines, .packed = packed}, 1, width);
     else if (piece->matrix->step == 1)
         pack_steps_contiguous(piece, width, packed);
     else
@@ -641,13 +638,21 @@ static bool packs_strips(const nc_half_product *p)
     return p->b.line == 1 && p->b.inner == 0;
 }
 
+static int64_t panel_pieces(const struct job *job)
+{
+    return packs_strips(job->product) ? nc_ceil_div(job->panels, STRIPS) : job->panels;
+}
+
+static int64_t unit_pieces(const struct job *job)
+{
+    return packs_strips(job->product) ? nc_ceil_div(job->units, PART) : 1;
+}
+
 static void pack_task(void *user, int64_t index, int thread)
 {
     (void)thread;
     const struct job *job = user;
-    const bool by_strips = packs_strips(job->product);
-    const int64_t pieces = by_strips ? nc_ceil_div(job->panels, STRIPS) : job->panels;
-    const int64_t parts = by_strips ? nc_ceil_div(job->units, PART) : 1, per_unit = job->pairs ? 2 : 1;
+    const int64_t pieces = panel_pieces(job), parts = unit_pieces(job), per_unit = job->pairs ? 2 : 1;
     const nc_range panels = nc_share(job->panels, 1, pieces, index / parts % pieces);
     const nc_range units = nc_share(job->units, 1, parts, index % parts);
     const int64_t batch = index / parts / pieces;
@@ -662,7 +667,7 @@ static void pack_task(void *user, int64_t index, int thread)
                           .steps = nc_least(units.end * per_unit, item.k) - units.begin * per_unit,
                           .pairs = job->pairs};
     float *packed = job->packed + ((batch * job->panels + panels.begin) * job->units + units.begin) * PANEL;
-    if (!by_strips) {
+    if (!packs_strips(&item)) {
         pack(&piece, PANEL, packed);
         return;
     }
@@ -682,9 +687,7 @@ size_t nc_isa(nc_half_packed_bytes)(const nc_half_product *product, bool pairs)
 void nc_isa(nc_half_pack)(const nc_half_product *product, bool pairs, void *packed, nacre_team *team)
 {
     const struct job job = describe(product, pairs, packed);
-    const bool by_strips = packs_strips(product);
-    const int64_t pieces = by_strips ? nc_ceil_div(job.panels, STRIPS) * nc_ceil_div(job.units, PART) : job.panels;
-    run_all(&job, job.batches * pieces, pack_task, team);
+    run_all(&job, job.batches * panel_pieces(&job) * unit_pieces(&job), pack_task, team);
 }
 
 size_t nc_isa(nc_half_workspace)(const nc_half_product *product, bool pairs, int threads)

@@ -9,12 +9,7 @@ enum { LEAST_ROWS = 64, ALIGNMENT = 64 };
 
 static bool in_pairs(nacre_dtype dtype)
 {
-#if defined(NC_ISA_avx512)
-    return dtype == NACRE_BF16 && nc_has_bf16_pairs();
-#else
-    (void)dtype;
-    return false;
-#endif
+    return dtype == NACRE_BF16 && !nc_pairs_refusal();
 }
 
 static const char *refuse(const nacre_node_info *node)

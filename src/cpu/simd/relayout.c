@@ -33,9 +33,8 @@ typedef struct permutation {
 /* The first `count` elements of two bytes, their bits on lanes of four. */
 static nc_vec load_halves(const uint16_t *p, int64_t count)
 {
-    uint16_t some[NC_LANES] = {0};
-    if (count < NC_LANES) p = memcpy(some, p, (size_t)count * sizeof *p);
-    return (nc_vec) __builtin_convertvector(*(const nc_halves_any *)p, nc_vecu);
+    const nc_halves halves = count < NC_LANES ? nc_load_halves(p, count) : (nc_halves) * (const nc_halves_any *)p;
+    return (nc_vec) __builtin_convertvector(halves, nc_vecu);
 }
 
 static void store_halves(uint16_t *p, nc_vec v, int64_t count)
@@ -44,7 +43,7 @@ static void store_halves(uint16_t *p, nc_vec v, int64_t count)
     if (count == NC_LANES)
         *(nc_halves_any *)p = bits;
     else
-        memcpy(p, &bits, (size_t)count * sizeof *p);
+        nc_store_halves(p, bits, count);
 }
 
 static void transpose_whole_square(const float *source, int64_t source_row, float *target, int64_t target_row,

@@ -142,9 +142,9 @@ INLINE_BF16 void follow(const nc_tile *tile, const __mmask16 mask[NC_TILE_VECTOR
             }
         }
     }
+    if (!tile->relu) return;
     const __m512 low = _mm512_setzero_ps();
     const __m512 high = _mm512_set1_ps(tile->ceiling > 0 ? (float)tile->ceiling : INFINITY);
-    if (!tile->relu) return;
     NC_UNROLL
     for (int i = 0; i < rows; i++) {
         NC_UNROLL
