@@ -6,6 +6,7 @@
 
 #include <math.h>
 
+/* Whether elements have 16 bits. */
 static inline bool nc_is_half(nacre_dtype dtype)
 {
     return dtype == NACRE_BF16 || dtype == NACRE_F16;

@@ -50,7 +50,6 @@ NC_ALWAYS_INLINE void nc_store_f16(uint16_t *p, nc_vec v)
 #endif
 }
 
-/* Whether elements have 16 bits. */
 /* The first `count` (at most NC_LANES) halves, the others zero, and their memory is not touched. */
 NC_ALWAYS_INLINE nc_halves nc_load_halves(const uint16_t *from, int64_t count)
 {

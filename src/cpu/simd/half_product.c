@@ -231,9 +231,7 @@ static void pack_steps_contiguous(const struct piece *piece, int64_t width, floa
 
 static void pack(const struct piece *piece, int64_t width, float *packed)
 {
-    if (piece->matrix->inner)
-        pack_strided(piece, 0, width, packed);
-    else if (piece->matrix->step == 1)
+    if (!piece->matrix->inner && piece->matrix->step == 1)
         pack_steps_contiguous(piece, width, packed);
     else
         pack_strided(piece, 0, width, packed);
