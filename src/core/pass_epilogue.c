@@ -7,9 +7,10 @@
 #include "core/kernel.h"
 #include "core/pass.h"
 
+#include <stdio.h>
 #include <string.h>
 
-enum { RESIDUAL = 3, OPERANDS = 4 };
+enum { RESIDUAL = 3, OPERANDS = 4, NAME_SIZE = 64 };
 
 static bool is_product(const nc_node *node)
 {
@@ -41,15 +42,30 @@ static nc_node *foldable(const nc_rewrite *rewrite, const nacre_tensor *old)
     return tensor->node;
 }
 
-/* Activations are named like the operations that they are; these have no attributes. */
+/* Activations are named like the operations that they are, and forms of them like gelu with approximate=tanh,
+ * gelu_tanh. */
+static bool name_activation(const nc_node *node, char name[NAME_SIZE])
+{
+    const nacre_attribute *form = node->op->attributes;
+    if (node->input_count != 1) return false;
+    snprintf(name, NAME_SIZE, "%s", node->op->name);
+    if (form[0].type == NACRE_ATTRIBUTE_NONE) return true;
+    if (form[0].type != NACRE_ATTRIBUTE_ENUM || form[1].type != NACRE_ATTRIBUTE_NONE) return false;
+    if (node->attributes[0] == 0) return true;
+    const char *choice = form[0].choices;
+    for (int64_t i = 0; i < node->attributes[0]; i++) choice += strcspn(choice, "|") + 1;
+    snprintf(name, NAME_SIZE, "%s_%.*s", node->op->name, (int)strcspn(choice, "|"), choice);
+    return true;
+}
+
 static bool fold_activation(nc_rewrite *rewrite, const nc_node *node)
 {
-    const bool plain = node->input_count == 1 && node->op->attributes[0].type == NACRE_ATTRIBUTE_NONE;
-    nc_node *product = plain ? foldable(rewrite, node->inputs[0]) : NULL;
+    char name[NAME_SIZE];
+    nc_node *product = name_activation(node, name) ? foldable(rewrite, node->inputs[0]) : NULL;
     if (!product) return false;
     const int index = nacre_op_attribute_find(product->op, "activation");
     int64_t chosen;
-    if (!nacre_attribute_parse(&product->op->attributes[index], node->op->name, &chosen)) return false;
+    if (!nacre_attribute_parse(&product->op->attributes[index], name, &chosen)) return false;
     const nacre_kernel *before = kernel_of(rewrite->to, product);
     *activation(product) = chosen;
     if (before && kernel_of(rewrite->to, product) == before) {

@@ -2,7 +2,7 @@
 #ifndef NC_CPU_HALF_PRODUCT_H
 #define NC_CPU_HALF_PRODUCT_H
 
-#include <nacre/backend.h>
+#include "cpu/matmul.h"
 
 /* The matrix whose row p holds what a filter at position p of dense N,H,W,C images meets: the rows of the kernel one
  * after the other, in each its columns, in each the channels; zeros outside the image. */
@@ -32,6 +32,7 @@ typedef struct nc_half_product {
     bool accumulate;             /* c += a . b; f32 results without bias, residual and activation only */
     bool relu;
     float ceiling; /* with relu: the largest value, 0: none */
+    nc_gelu_form gelu;
     int batch_rank;
     int64_t batch[NACRE_MAX_RANK], c_batch[NACRE_MAX_RANK];
 } nc_half_product;

@@ -3,9 +3,17 @@
 
 enum { A, B, BIAS, RESIDUAL };                 /* operands */
 enum { TRANSPOSE_A, TRANSPOSE_B, ACTIVATION }; /* attribute words */
+enum { NONE, RELU, GELU, GELU_TANH };          /* activations */
+
+static nc_gelu_form gelu_of(int64_t activation)
+{
+    if (activation < GELU) return NC_NO_GELU;
+    return activation == GELU ? NC_GELU_EXACT : NC_GELU_TANH;
+}
 
 const char *nc_matmul_refusal(const nacre_node_info *node, nacre_dtype dtype)
 {
+    if (dtype == NACRE_F64 && node->attributes[ACTIVATION] >= GELU) return "computes GELU in f32 only";
     if (node->outputs[0].dtype == dtype) return NULL;
     return dtype == NACRE_F32 ? "computes f32 only" : "computes f64 only";
 }
@@ -55,7 +63,8 @@ nc_matmul nc_matmul_problem(const int64_t *attributes, const nacre_view *inputs,
                    .b_column = b->strides[column_b],
                    .c = output->data,
                    .c_row = output->strides[rank - 2],
-                   .relu = attributes[ACTIVATION] != 0,
+                   .relu = attributes[ACTIVATION] == RELU,
+                   .gelu = gelu_of(attributes[ACTIVATION]),
                    .column_bias = optional(inputs, input_count, BIAS),
                    .residual = optional(inputs, input_count, RESIDUAL),
                    .batch_rank = rank - 2};

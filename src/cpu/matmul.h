@@ -4,7 +4,10 @@
 
 #include <nacre/backend.h>
 
-/* c = relu?( (accumulate ? c : 0) + a . b + row_bias + column_bias + residual ), once per batch item.
+/* The forms of GELU: see ops/gelu.c. */
+typedef enum nc_gelu_form { NC_NO_GELU, NC_GELU_EXACT, NC_GELU_TANH } nc_gelu_form;
+
+/* c = activation( (accumulate ? c : 0) + a . b + row_bias + column_bias + residual ), once per batch item.
  *
  * a is [m, k], b is [k, n], c is [m, n] with contiguous columns. Strides are in elements and free for a and b, so
  * a transposed operand is one with its strides exchanged. Batch strides may be zero. Optional parts are NULL. */
@@ -17,6 +20,7 @@ typedef struct nc_matmul {
     void *c;
     int64_t c_row;
     bool accumulate, relu;
+    nc_gelu_form gelu;                  /* f32 only */
     const void *row_bias, *column_bias; /* [m], [n]: the same for each batch item */
     const void *residual;               /* laid out like c */
     int batch_rank;

@@ -15,11 +15,15 @@ enum { APPROXIMATE, WORDS };
         }                                                                                                              \
     }
 
+double nc_gelu_value(double x, bool with_tanh)
+{
+    if (with_tanh) return 0.5 * x * (1 + tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)));
+    return 0.5 * x * (1 + erf(x * M_SQRT1_2));
+}
+
 static double value(const double *operands, const int64_t *attributes)
 {
-    double x = operands[0];
-    if (attributes[APPROXIMATE]) return 0.5 * x * (1 + tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)));
-    return 0.5 * x * (1 + erf(x * M_SQRT1_2));
+    return nc_gelu_value(operands[0], attributes[APPROXIMATE] != 0);
 }
 
 static double backward_value(const double *operands, const int64_t *attributes)

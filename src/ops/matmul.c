@@ -2,6 +2,7 @@
 #include "ops/op.h"
 
 enum { TRANSPOSE_A, TRANSPOSE_B, ACTIVATION, WORDS };
+enum { NONE, RELU, GELU, GELU_TANH }; /* activations */
 
 typedef struct extents {
     int64_t m, n, k;
@@ -73,11 +74,30 @@ static nacre_tensor *shared_weight_gradient(nacre_tensor *a, nacre_tensor *g, bo
     return transpose_b ? nacre_matmul(grads, rows, true, false) : nacre_matmul(rows, grads, true, false);
 }
 
+/* ReLU's slope can be seen in its result; GELU's takes the sum, which is computed again. */
+static nacre_tensor *gradient_of_sum(const nacre_gradient_call *call)
+{
+    const int64_t activation = call->attributes[ACTIVATION];
+    nacre_tensor *g = call->output_grads[0];
+    if (activation == NONE) return g;
+    if (activation == RELU) return nc_apply2(&nc_op_relu_backward, g, call->outputs[0], NULL);
+    const int64_t plain[WORDS] = {call->attributes[TRANSPOSE_A], call->attributes[TRANSPOSE_B], NONE};
+    nacre_tensor *sum =
+        nacre_apply(nacre_tensor_graph(call->inputs[0]), &nc_op_matmul, call->inputs, call->input_count, plain);
+    return nc_apply2(&nc_op_gelu_backward, g, sum, (int64_t[]){activation == GELU_TANH});
+}
+
+static double activate(int64_t activation, double sum)
+{
+    if (activation == NONE) return sum;
+    if (activation == RELU) return sum < 0 ? 0 : sum;
+    return nc_gelu_value(sum, activation == GELU_TANH);
+}
+
 static void gradient(nacre_gradient_call *call)
 {
-    nacre_tensor *a = call->inputs[0], *b = call->inputs[1], *g = call->output_grads[0];
+    nacre_tensor *a = call->inputs[0], *b = call->inputs[1], *g = gradient_of_sum(call);
     bool ta = call->attributes[TRANSPOSE_A] != 0, tb = call->attributes[TRANSPOSE_B] != 0;
-    if (call->attributes[ACTIVATION]) g = nc_apply2(&nc_op_relu_backward, g, call->outputs[0], NULL);
     if (call->wanted[0]) {
         nacre_tensor *da = ta ? nacre_matmul(b, g, tb, true) : nacre_matmul(g, b, false, !tb);
         call->input_grads[0] = nc_sum_to(da, a);
@@ -116,8 +136,7 @@ static void reference(const nacre_call *call)
         double sum = bias ? nc_get(bias, column * bias->strides[0]) : 0;
         for (int64_t i = 0; i < e.k; i++) sum += nc_get(a, at_a + i * inner_a) * nc_get(b, at_b + i * inner_b);
         if (residual) sum += nc_get(residual, nc_offset(residual, index));
-        if (call->attributes[ACTIVATION] && sum < 0) sum = 0;
-        nc_set(y, nc_offset(y, index), sum);
+        nc_set(y, nc_offset(y, index), activate(call->attributes[ACTIVATION], sum));
     } while (nc_next(&y->shape, index));
 }
 
@@ -137,12 +156,16 @@ static const char *const CASES[] = {"a=4x5 b=5x6",
                                     "a=4x5 b=2x6x5 transpose_b=1",
                                     "a=7x9 b=3x9 bias=3 transpose_b=1",
                                     "a=7x9 b=3x9 bias=3 residual=7x3 transpose_b=1 activation=relu",
+                                    "a=7x9 b=3x9 bias=3 transpose_b=1 activation=gelu",
+                                    "a=9x5 b=5x40 residual=9x40 activation=gelu_tanh",
                                     "a=33x70 b=70x129",
                                     "a=1x17 b=17x1",
                                     "a=64x128 b=100x128 bias=100 transpose_b=1 !grad",
                                     "a=1x100 b=37x100 transpose_b=1 !grad",
                                     "a=1x2x40 b=37x40 bias=37 residual=1x2x37 transpose_b=1 activation=relu !grad",
                                     "a=3x129 b=70x129 bias=70 transpose_b=1 !grad",
+                                    "a=3x129 b=70x129 bias=70 transpose_b=1 activation=gelu_tanh !grad",
+                                    "a=70x2000 b=33x2000 bias=33 transpose_b=1 activation=gelu !grad",
                                     "a=4x33 b=9x33 transpose_b=1 !grad",
                                     "a=5x300 b=18x300 bias=18 transpose_b=1 !grad",
                                     "a=6x48 b=7x48 transpose_b=1 !grad",
@@ -160,7 +183,7 @@ const nacre_op nc_op_matmul = {
     .outputs = "y",
     .attributes = {{"transpose_a", NACRE_ATTRIBUTE_BOOL, .doc = "swap the last two axes of a"},
                    {"transpose_b", NACRE_ATTRIBUTE_BOOL, .doc = "swap the last two axes of b"},
-                   {"activation", NACRE_ATTRIBUTE_ENUM, .choices = "none|relu", .doc = "applied last"}},
+                   {"activation", NACRE_ATTRIBUTE_ENUM, .choices = "none|relu|gelu|gelu_tanh", .doc = "applied last"}},
     .shape = shape,
     .gradient = gradient,
     .cost = cost,

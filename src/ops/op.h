@@ -117,6 +117,8 @@ static inline double nc_smaller(double a, double b)
     return a != a || a < b ? a : b;
 }
 
+double nc_gelu_value(double x, bool with_tanh);
+
 static inline int64_t nc_count(const nacre_view *view)
 {
     return nacre_shape_count(view->shape);

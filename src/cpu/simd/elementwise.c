@@ -51,9 +51,6 @@ NC_ALWAYS_INLINE nc_vec silu_slope(nc_vec x)
     return s * (1.0f + x * (1.0f - s));
 }
 
-#define SQRT_2_OVER_PI 0.797884561f
-#define CUBIC          0.044715f
-
 /* The slope of x times the normal distribution function, less a half, is odd: x p(x^2) / q(x^2), to 2e-7. From 5.8 on
  * it is 1. */
 NC_ALWAYS_INLINE nc_vec normal_slope(nc_vec x)
@@ -65,22 +62,11 @@ NC_ALWAYS_INLINE nc_vec normal_slope(nc_vec x)
     return c * nc_polynomial(z, p, 7) / nc_polynomial(z, q, 5) + 0.5f;
 }
 
-NC_ALWAYS_INLINE nc_vec tanh_of_cubic(nc_vec x)
-{
-    return nc_tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x));
-}
-
-/* attributes[0]: the form with tanh instead of the normal distribution. */
-NC_ALWAYS_INLINE nc_vec gelu(nc_vec x, const int64_t *attributes)
-{
-    return attributes[0] ? 0.5f * x * (1.0f + tanh_of_cubic(x)) : x * nc_normal_cdf(x);
-}
-
 NC_ALWAYS_INLINE nc_vec gelu_slope(nc_vec x, const int64_t *attributes)
 {
     if (!attributes[0]) return normal_slope(x);
-    const nc_vec t = tanh_of_cubic(x);
-    return 0.5f * (1.0f + t + x * (1.0f - t * t) * SQRT_2_OVER_PI * (1.0f + 3 * CUBIC * x * x));
+    const nc_vec t = nc_tanh_of_cubic(x);
+    return 0.5f * (1.0f + t + x * (1.0f - t * t) * NC_SQRT_2_OVER_PI * (1.0f + 3 * NC_CUBIC * x * x));
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include "cpu/half_product.h"
 #include "cpu/share.h"
 #include "cpu/simd/half.h"
+#include "cpu/simd/math.h"
 #include "cpu/simd/tile_bf16.h"
 
 enum {
@@ -278,6 +279,7 @@ NC_ALWAYS_INLINE void finish_with(store_function *put, const nc_half_product *p,
             if (p->residual) v += nc_load_as(p->residual_dtype, p->residual, c + i * p->c_row + j, count);
             if (p->relu) v = nc_max((nc_vec){0}, v);
             if (p->ceiling > 0) v = nc_min(nc_splat(p->ceiling), v);
+            if (p->gelu) v = nc_gelu(v, p->gelu == NC_GELU_TANH);
             put(p->c_dtype, p->c, c + i * p->c_row + j, v, count);
         }
     }
@@ -323,7 +325,7 @@ struct block {                      /* rows x columns of one batch item, a slice
 
 static bool has_epilogue(const nc_half_product *p)
 {
-    return p->c_dtype != NACRE_F32 || p->bias || p->residual || p->relu;
+    return p->c_dtype != NACRE_F32 || p->bias || p->residual || p->relu || p->gelu;
 }
 
 static nc_tile_function *tile_function(bool pairs, int order, int64_t rows, int64_t columns)
@@ -418,10 +420,10 @@ static void fetch(const nc_half_product *p, int64_t c, int64_t rows, int64_t col
 }
 
 #if defined(NC_ISA_avx512)
-/* Whether tiles finish and round their sums themselves. */
+/* Whether tiles finish and round their sums themselves. GELU is too long to be unrolled in each. */
 static bool rounds_in_tiles(const nc_half_product *p, bool pairs)
 {
-    return pairs && p->c_dtype == NACRE_BF16 && (!p->bias || p->bias_dtype == NACRE_F32) &&
+    return pairs && !p->gelu && p->c_dtype == NACRE_BF16 && (!p->bias || p->bias_dtype == NACRE_F32) &&
            (!p->residual || p->residual_dtype == NACRE_BF16);
 }
 

@@ -147,6 +147,20 @@ NC_ALWAYS_INLINE nc_vec nc_normal_cdf(nc_vec x)
     return nc_within(x * nc_polynomial(z, p, 5) / nc_polynomial(z, q, 5), 0.5f) + 0.5f;
 }
 
+#define NC_SQRT_2_OVER_PI 0.797884561f
+#define NC_CUBIC          0.044715f
+
+NC_ALWAYS_INLINE nc_vec nc_tanh_of_cubic(nc_vec x)
+{
+    return nc_tanh(NC_SQRT_2_OVER_PI * (x + NC_CUBIC * x * x * x));
+}
+
+/* With the normal distribution function, or the form with tanh. */
+NC_ALWAYS_INLINE nc_vec nc_gelu(nc_vec x, bool with_tanh)
+{
+    return with_tanh ? 0.5f * x * (1.0f + nc_tanh_of_cubic(x)) : x * nc_normal_cdf(x);
+}
+
 NC_ALWAYS_INLINE nc_vec nc_erf(nc_vec x)
 {
     const nc_vec magnitude = nc_abs(x), z = x * x;

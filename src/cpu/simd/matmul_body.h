@@ -212,6 +212,18 @@ static struct wanted source_of(const struct block *block, int64_t index)
     return wanted;
 }
 
+#ifndef NC_DOUBLE
+/* In place, over rows that the cache still holds. */
+static void apply_gelu(nc_gelu_form form, float *c, int64_t c_row, int64_t rows, int64_t columns)
+{
+    for (int64_t i = 0; i < rows; i++, c += c_row)
+        for (int64_t j = 0; j < columns; j += LANES) {
+            const int64_t count = nc_least(columns - j, LANES);
+            STORE_SOME(c + j, nc_gelu(LOAD_SOME(c + j, count), form == NC_GELU_TANH), count);
+        }
+}
+#endif
+
 /* One panel of rows against all columns of the block; packed_a is NULL where a is read as it lies. Meanwhile what a
  * later panel wants of a is fetched. */
 static void multiply_panel(const struct block *block, nc_range rows, const REAL *packed_a, struct wanted *wanted)
@@ -255,6 +267,11 @@ static void multiply_panel(const struct block *block, nc_range rows, const REAL 
         fetch(wanted, lines);
         nc_isa_real(nc_tiles)[order][count - 1][tile.columns > LANES](&tile);
     }
+#ifndef NC_DOUBLE
+    if (block->last && problem->gelu)
+        apply_gelu(problem->gelu, block->c + rows.begin * problem->c_row + block->columns.begin, problem->c_row, count,
+                   block->columns.end - block->columns.begin);
+#endif
 }
 
 static void multiply_block(const struct block *block)

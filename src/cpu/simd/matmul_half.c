@@ -42,6 +42,7 @@ static nc_half_product product_of(const int64_t *attributes, const nacre_view *i
                          .bias = matmul.column_bias,
                          .residual = matmul.residual,
                          .relu = matmul.relu,
+                         .gelu = matmul.gelu,
                          .batch_rank = matmul.batch_rank};
     for (int i = 0; i < p.batch_rank; i++) {
         p.batch[i] = matmul.batch[i];

@@ -9,6 +9,7 @@
 #include "cpu/matmul.h"
 #include "cpu/share.h"
 #include "cpu/simd/half.h"
+#include "cpu/simd/math.h"
 
 enum { A, B, BIAS, RESIDUAL }; /* operands */
 enum {
@@ -82,6 +83,7 @@ static void finish(const rows_job *job, int64_t i, int64_t first, int64_t count,
     if (p->column_bias) sum += nc_load_as(job->bias_dtype, p->column_bias, first, count);
     if (p->residual) sum += nc_load_as(job->residual_dtype, p->residual, at, count);
     if (p->relu) sum = nc_max((nc_vec){0}, sum);
+    if (p->gelu) sum = nc_gelu(sum, p->gelu == NC_GELU_TANH);
     nc_store_as(job->c_dtype, p->c, at, sum, count);
 }
 
