@@ -229,6 +229,16 @@ static size_t largest_value(const nacre_loader *loader)
     return largest;
 }
 
+/* Before the first batch: a worker may be given none until a later epoch, whose steps allocate nothing. */
+static bool reserve_sample(const nacre_loader *loader, worker *self)
+{
+    for (int f = 0; f < nacre_dataset_field_count(loader->dataset); f++) {
+        const nacre_field *field = nacre_dataset_field(loader->dataset, f);
+        if (!nacre_sample_reserve(&self->sample, f, field->dtype, field->shape)) return false;
+    }
+    return true;
+}
+
 static nacre_status make_workers(nacre_loader *loader)
 {
     int threads = loader->options.workers;
@@ -238,9 +248,9 @@ static nacre_status make_workers(nacre_loader *loader)
         worker *self = &loader->workers[i];
         self->loader = loader;
         self->context = nacre_context_fork(loader->context);
-        if (!self->context)
-            return nacre_fail(loader->context, NACRE_ERROR_MEMORY, "out of memory for a loader's worker");
         self->sample.context = self->context;
+        if (!self->context || !reserve_sample(loader, self))
+            return nacre_fail(loader->context, NACRE_ERROR_MEMORY, "out of memory for a loader's worker");
         if (!nc_mixes(&loader->options)) continue;
         self->mixed = nacre_allocate_aligned(loader->context, largest_value(loader));
         if (!self->mixed) return NACRE_ERROR_MEMORY;
