@@ -191,7 +191,7 @@ typedef struct trial {
 static double run_once(const trial *t, const nacre_kernel *kernel)
 {
     const double start = nacre_seconds();
-    if (kernel->prepared && t->prepares_each) kernel->prepare(&t->call);
+    if (t->call.prepared && t->prepares_each) kernel->prepare(&t->call);
     kernel->run(&t->call);
     return nacre_seconds() - start;
 }
@@ -204,8 +204,8 @@ static double time_kernel(trial *t, const nacre_kernel *kernel, double best_so_f
     char *memory = nacre_allocate_aligned(t->context, ((workspace + 63) & ~(size_t)63) + prepared);
     if (!memory) return -1;
     t->call.workspace = memory;
-    t->call.prepared = memory + ((workspace + 63) & ~(size_t)63);
-    if (kernel->prepared) kernel->prepare(&t->call);
+    t->call.prepared = prepared ? memory + ((workspace + 63) & ~(size_t)63) : NULL;
+    if (prepared) kernel->prepare(&t->call);
     double best = run_once(t, kernel), spent = 0;
     for (int i = 0; i < RUNS && spent < SECONDS_EACH && best < HOPELESS * best_so_far; i++) {
         const double seconds = run_once(t, kernel);
