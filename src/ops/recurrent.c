@@ -27,6 +27,12 @@ static nacre_shape sequence(const nacre_tensor *x, int64_t width)
     return shape;
 }
 
+/* The gates of all samples at one time lie together, [T, N, 4 H]: steps write and read them so. */
+static nacre_shape saved_gates(const nacre_tensor *x, int64_t size)
+{
+    return NACRE_SHAPE(nacre_tensor_dim(x, 1), nacre_tensor_dim(x, 0), 4 * size);
+}
+
 static nacre_shape one_state(const nacre_tensor *x, int64_t size)
 {
     return NACRE_SHAPE(nacre_tensor_dim(x, 0), size);
@@ -78,7 +84,7 @@ static nacre_status lstm_shape(nacre_shape_call *call)
     if (status) return status;
     give(call, OUT_Y, sequence(call->inputs[X], size));
     give(call, OUT_C, sequence(call->inputs[X], size));
-    give(call, OUT_GATES, sequence(call->inputs[X], 4 * size));
+    give(call, OUT_GATES, saved_gates(call->inputs[X], size));
     return NACRE_OK;
 }
 
@@ -88,7 +94,7 @@ static nacre_status gru_shape(nacre_shape_call *call)
     nacre_status status = check_forward(call, 3, &size);
     if (status) return status;
     give(call, GRU_Y, sequence(call->inputs[X], size));
-    give(call, GRU_GATES, sequence(call->inputs[X], 4 * size));
+    give(call, GRU_GATES, saved_gates(call->inputs[X], size));
     return NACRE_OK;
 }
 
@@ -121,7 +127,7 @@ static nacre_status lstm_backward_shape(nacre_shape_call *call)
     nacre_status status = check_backward(call, 4, &size);
     nacre_tensor *dy = call->inputs[DY];
     if (!status) status = need_shape(call, LSTM_C, "c", sequence(dy, size));
-    if (!status) status = need_shape(call, LSTM_GATES, "gates", sequence(dy, 4 * size));
+    if (!status) status = need_shape(call, LSTM_GATES, "gates", saved_gates(dy, size));
     if (!status) status = need_shape(call, LSTM_C0, "c0", one_state(dy, size));
     if (!status) status = need_shape(call, LSTM_DC, "dc", sequence(dy, size));
     if (status) return status;
@@ -136,7 +142,7 @@ static nacre_status gru_backward_shape(nacre_shape_call *call)
     nacre_status status = check_backward(call, 3, &size);
     nacre_tensor *dy = call->inputs[DY];
     if (!status) status = need_shape(call, STATE_Y, "y", sequence(dy, size));
-    if (!status) status = need_shape(call, GRU_BACK_GATES, "gates", sequence(dy, 4 * size));
+    if (!status) status = need_shape(call, GRU_BACK_GATES, "gates", saved_gates(dy, size));
     if (!status) status = need_shape(call, GRU_H0, "h0", one_state(dy, size));
     if (status) return status;
     give(call, DHIDDEN, sequence(dy, 3 * size));
@@ -258,6 +264,7 @@ static sequence_call describe(const nacre_call *call, int gates)
                            .gates = gates};
 }
 
+/* Element of a sequence; of saved gates with n and t exchanged. */
 static double at(const nacre_view *view, int64_t n, int64_t t, int64_t i)
 {
     return nc_get(view, n * view->strides[0] + t * view->strides[1] + i * view->strides[2]);
@@ -315,7 +322,7 @@ static void lstm_unit(const sequence_call *s, int64_t n, int64_t step, int64_t i
     for (int g = 0; g < 4; g++) {
         double sum = at(&call->inputs[X], n, t, g * s->size + i) + hidden_part(s, n, step, g * s->size + i);
         gate[g] = g == 2 ? tanh(sum) : sigmoid(sum);
-        put(&call->outputs[OUT_GATES], n, t, g * s->size + i, gate[g]);
+        put(&call->outputs[OUT_GATES], t, n, g * s->size + i, gate[g]);
     }
     double c = gate[1] * before(s, &call->outputs[OUT_C], nc_optional(call, C0), n, step, i) + gate[0] * gate[2];
     put(&call->outputs[OUT_C], n, t, i, c);
@@ -331,7 +338,7 @@ static void gru_unit(const sequence_call *s, int64_t n, int64_t step, int64_t i)
     double z = sigmoid(at(x, n, t, size + i) + hidden_part(s, n, step, size + i));
     double part = hidden_part(s, n, step, 2 * size + i), new = tanh(at(x, n, t, 2 * size + i) + r * part);
     double values[4] = {r, z, new, part};
-    for (int g = 0; g < 4; g++) put(&call->outputs[GRU_GATES], n, t, g * size + i, values[g]);
+    for (int g = 0; g < 4; g++) put(&call->outputs[GRU_GATES], t, n, g * size + i, values[g]);
     double old = before(s, &call->outputs[GRU_Y], nc_optional(call, H0), n, step, i);
     put(&call->outputs[GRU_Y], n, t, i, new + z *(old - new));
 }
@@ -385,7 +392,7 @@ static void lstm_back_unit(const sequence_call *s, int64_t n, int64_t step, int6
     const nacre_view *dc_later = &call->outputs[LSTM_DC0], *given = nc_optional(call, LSTM_DC);
     int64_t t = time_of(s, step), size = s->size;
     double gate[4], tanh_c = tanh(at(&call->inputs[LSTM_C], n, t, i));
-    for (int g = 0; g < 4; g++) gate[g] = at(&call->inputs[LSTM_GATES], n, t, g * size + i);
+    for (int g = 0; g < 4; g++) gate[g] = at(&call->inputs[LSTM_GATES], t, n, g * size + i);
     double dh = at(&call->inputs[DY], n, t, i) + sent_back(s, &call->outputs[DX], n, step + 1, i);
     double dc = at_state(dc_later, n, i) + dh * gate[3] * (1 - tanh_c * tanh_c) + (given ? at(given, n, t, i) : 0);
     double old = before(s, &call->inputs[LSTM_C], nc_optional(call, LSTM_C0), n, step, i);
@@ -401,7 +408,7 @@ static void gru_back_unit(const sequence_call *s, int64_t n, int64_t step, int64
     const nacre_view *carried = &call->outputs[GRU_DH];
     int64_t t = time_of(s, step), size = s->size;
     double value[4];
-    for (int g = 0; g < 4; g++) value[g] = at(&call->inputs[GRU_BACK_GATES], n, t, g * size + i);
+    for (int g = 0; g < 4; g++) value[g] = at(&call->inputs[GRU_BACK_GATES], t, n, g * size + i);
     const double r = value[0], z = value[1], new = value[2], part = value[3];
     double dh = at(&call->inputs[DY], n, t, i) + at_state(carried, n, i) +
                 sent_back(s, &call->outputs[DHIDDEN], n, step + 1, i);
@@ -483,14 +490,14 @@ static const char *const GRU_CASES[] = {"x=2x3x6 w=6x2 !grad",
 static const char *const RNN_CASES[] = {"x=2x3x2 w=2x2", "x=2x4x5 w=5x5 b=5 reverse=1", "x=3x2x3 w=3x3 b=3 h=3x3",
                                         "x=17x3x40 w=40x40 b=40 !grad", NULL};
 static const char *const LSTM_BACKWARD_CASES[] = {
-    "dy=2x3x5 w=20x5 c=2x3x5 gates=2x3x20@0..1 !grad",
-    "dy=2x3x5 w=20x5 c=2x3x5 gates=2x3x20@0..1 c0=2x5 dc=2x3x5 reverse=1 !grad",
-    "dy=17x3x40 w=160x40 c=17x3x40 gates=17x3x160@0..1 c0=17x40 !grad",
-    "dy=64x2x37 w=148x37 c=64x2x37 gates=64x2x148@0..1 dc=64x2x37 !grad", NULL};
-static const char *const GRU_BACKWARD_CASES[] = {"dy=2x3x5 w=15x5 y=2x3x5 gates=2x3x20@0..1 !grad",
-                                                 "dy=2x3x5 w=15x5 y=2x3x5 gates=2x3x20@0..1 h0=2x5 reverse=1 !grad",
-                                                 "dy=17x3x40 w=120x40 y=17x3x40 gates=17x3x160@0..1 h0=17x40 !grad",
-                                                 "dy=64x2x37 w=111x37 y=64x2x37 gates=64x2x148@0..1 !grad", NULL};
+    "dy=2x3x5 w=20x5 c=2x3x5 gates=3x2x20@0..1 !grad",
+    "dy=2x3x5 w=20x5 c=2x3x5 gates=3x2x20@0..1 c0=2x5 dc=2x3x5 reverse=1 !grad",
+    "dy=17x3x40 w=160x40 c=17x3x40 gates=3x17x160@0..1 c0=17x40 !grad",
+    "dy=64x2x37 w=148x37 c=64x2x37 gates=2x64x148@0..1 dc=64x2x37 !grad", NULL};
+static const char *const GRU_BACKWARD_CASES[] = {"dy=2x3x5 w=15x5 y=2x3x5 gates=3x2x20@0..1 !grad",
+                                                 "dy=2x3x5 w=15x5 y=2x3x5 gates=3x2x20@0..1 h0=2x5 reverse=1 !grad",
+                                                 "dy=17x3x40 w=120x40 y=17x3x40 gates=3x17x160@0..1 h0=17x40 !grad",
+                                                 "dy=64x2x37 w=111x37 y=64x2x37 gates=2x64x148@0..1 !grad", NULL};
 static const char *const RNN_BACKWARD_CASES[] = {"dy=2x3x5 w=5x5 y=2x3x5 !grad",
                                                  "dy=17x3x40 w=40x40 y=17x3x40 reverse=1 !grad", NULL};
 
@@ -507,7 +514,8 @@ static const char *const RNN_BACKWARD_CASES[] = {"dy=2x3x5 w=5x5 y=2x3x5 !grad",
 const nacre_op nc_op_lstm = {
     .name = "lstm",
     .doc = "Long short-term memory over a sequence." PARTS
-           "Gates i, f, g, o: c = f c + i g, y = o tanh(c) (Hochreiter and Schmidhuber 1997).",
+           "Gates i, f, g, o: c = f c + i g, y = o tanh(c) (Hochreiter and Schmidhuber 1997). The output gates, "
+           "[T, N, 4 H], is there for the gradient.",
     .inputs = "x w ?b ?h ?c",
     .outputs = "y c gates",
     .attributes = SCHEMA,
@@ -520,10 +528,9 @@ const nacre_op nc_op_lstm = {
 
 const nacre_op nc_op_gru = {
     .name = "gru",
-    .doc =
-        "Gated recurrent units over a sequence." PARTS
-        "Gates r, z, n: n = tanh(x_n + r (W_n h + b_n)), y = n + z (h - n) (Cho et al. 2014). The output gates holds "
-        "r, z, n and W_n h + b_n.",
+    .doc = "Gated recurrent units over a sequence." PARTS
+           "Gates r, z, n: n = tanh(x_n + r (W_n h + b_n)), y = n + z (h - n) (Cho et al. 2014). The output gates, "
+           "[T, N, 4 H], holds r, z, n and W_n h + b_n.",
     .inputs = "x w ?b ?h",
     .outputs = "y gates",
     .attributes = SCHEMA,

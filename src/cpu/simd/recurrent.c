@@ -4,10 +4,10 @@
  * Forward, a task is a vector of units: packed weights hold its gates side by side, [gate pairs][H][pair of vectors].
  * Backward, a task is a panel of units, with packed weights [gates H][PANEL].
  *
- * What the next step multiplies is kept a second time, sample by sample: in the sequences the samples of one time are
- * far apart, by powers of two as a rule, and would fall into a few sets of the cache. Forward, the input's part of the
- * next step is copied side by side as well, by the way; and gates that the caches cannot hold until they are read again
- * are stored around them.
+ * What the next step reads is kept a second time, sample by sample: in the sequences the samples of one time are far
+ * apart, by powers of two as a rule, and would fall into a few sets of the cache. Forward, the input's part of the next
+ * step is copied side by side as well, by the way. While a tile's sums grow, the lines that its gates are going to read
+ * are fetched; and results that the caches cannot hold until they are read again are stored around them.
  */
 #include "cpu/share.h"
 #include "cpu/simd/math.h"
@@ -20,6 +20,7 @@ enum {
     MOST_GATES = 4,
     APART = 16, /* floats between rows that would be whole pages */
     LINE = 64 / sizeof(float),
+    MOST_LINES = NC_TILE_ROWS * (MOST_GATES + 2) * (PANEL + LINE - 1) / LINE, /* that the gates of a tile read */
 #ifdef NACRE_STRESS
     LARGE = 0,
 #else
@@ -53,8 +54,8 @@ struct recurrence {
     const float *x, *bias, *h0, *c0;
     float *staged[2]; /* by turns: what a step reads of x, [N][staged_row] */
     int64_t staged_row;
-    float *y, *cells, *saved; /* saved: gates, [N, T, 4 H] */
-    bool streams;             /* saved goes around the caches */
+    float *y, *cells, *saved; /* saved: gates, [T, N, 4 H] */
+    bool streams;             /* results of all times go around the caches */
 
     const float *dy, *dcells, *old_y, *old_cells, *old_saved;
     float *dx, *dhidden; /* dhidden: of gru */
@@ -89,18 +90,18 @@ static int64_t place(const recurrence *r, int64_t sample, int64_t time, int64_t 
     return (sample * r->length + time) * width;
 }
 
-/* A sequence's row one step before; NULL for zeros. */
-static const float *row_before(const recurrence *r, const float *sequence, const float *initial, int64_t sample)
+/* Of saved gates. */
+static int64_t place_saved(const recurrence *r, int64_t sample, int64_t time)
 {
-    if (r->step > 0) return sequence + place(r, sample, time_of(r, r->step - 1), r->size);
-    return initial ? initial + sample * r->size : NULL;
+    return (time * r->batch + sample) * 4 * r->size;
 }
 
+/* Units of a sequence one step before. */
 NC_ALWAYS_INLINE nc_vec before(const recurrence *r, const float *sequence, const float *initial, int64_t sample,
                                int64_t unit, int64_t lanes)
 {
-    const float *row = row_before(r, sequence, initial, sample);
-    return row ? get(row + unit, lanes) : (nc_vec){0};
+    if (r->step > 0) return get(sequence + place(r, sample, time_of(r, r->step - 1), r->size) + unit, lanes);
+    return initial ? get(initial + sample * r->size + unit, lanes) : (nc_vec){0};
 }
 
 /* Copies what a step reads of x. */
@@ -128,6 +129,14 @@ NC_ALWAYS_INLINE void pass(const recurrence *r, int64_t sample, int64_t at, nc_v
     put(r->passed[r->step & 1] + sample * r->passed_row + at, v, lanes);
 }
 
+/* Element `at` of what the step before passed on; units of the initial state before the first one. */
+NC_ALWAYS_INLINE nc_vec passed(const recurrence *r, const float *initial, int64_t sample, int64_t at, int64_t unit,
+                               int64_t lanes)
+{
+    if (r->step > 0) return get(r->passed[~r->step & 1] + sample * r->passed_row + at, lanes);
+    return initial ? get(initial + sample * r->size + unit, lanes) : (nc_vec){0};
+}
+
 /* ---- units, forward ---------------------------------------------------------------------------------------------- */
 
 /* The state's part of a gate. */
@@ -145,35 +154,36 @@ NC_ALWAYS_INLINE nc_vec input_part(const recurrence *r, int64_t sample, int gate
 static void lstm_unit(const recurrence *r, int64_t sample, int64_t time, int64_t unit, int64_t lanes, const float *sums)
 {
     nc_vec gate[4];
-    float *saved = r->saved + place(r, sample, time, 4 * r->size) + unit;
+    float *saved = r->saved + place_saved(r, sample, time) + unit;
     const int64_t at = place(r, sample, time, r->size) + unit;
     for (int g = 0; g < 4; g++) {
         const nc_vec sum = input_part(r, sample, g, unit, lanes) + hidden_part(r, sums, g, unit, lanes);
         gate[g] = g == 2 ? nc_tanh(sum) : nc_sigmoid(sum);
         nc_store_result(r->streams, saved + g * r->size, gate[g], lanes);
     }
-    const nc_vec c = nc_fma(gate[1], before(r, r->cells, r->c0, sample, unit, lanes), gate[0] * gate[2]);
+    const nc_vec c = nc_fma(gate[1], passed(r, r->c0, sample, r->size + unit, unit, lanes), gate[0] * gate[2]);
     const nc_vec y = gate[3] * nc_tanh(c);
-    put(r->cells + at, c, lanes);
-    put(r->y + at, y, lanes);
+    nc_store_result(r->streams, r->cells + at, c, lanes);
+    nc_store_result(r->streams, r->y + at, y, lanes);
     pass(r, sample, unit, y, lanes);
+    pass(r, sample, r->size + unit, c, lanes);
 }
 
 static void gru_unit(const recurrence *r, int64_t sample, int64_t time, int64_t unit, int64_t lanes, const float *sums)
 {
-    float *saved = r->saved + place(r, sample, time, 4 * r->size) + unit;
+    float *saved = r->saved + place_saved(r, sample, time) + unit;
     nc_vec sum[2];
     for (int g = 0; g < 2; g++) sum[g] = input_part(r, sample, g, unit, lanes) + hidden_part(r, sums, g, unit, lanes);
     const nc_vec reset = nc_sigmoid(sum[0]), update = nc_sigmoid(sum[1]);
     const nc_vec part = hidden_part(r, sums, 2, unit, lanes);
     const nc_vec new = nc_tanh(nc_fma(reset, part, input_part(r, sample, 2, unit, lanes)));
-    const nc_vec old = before(r, r->y, r->h0, sample, unit, lanes);
+    const nc_vec old = passed(r, r->h0, sample, unit, unit, lanes);
     nc_store_result(r->streams, saved, reset, lanes);
     nc_store_result(r->streams, saved + r->size, update, lanes);
     nc_store_result(r->streams, saved + 2 * r->size, new, lanes);
     nc_store_result(r->streams, saved + 3 * r->size, part, lanes);
     const nc_vec y = nc_fma(update, old - new, new);
-    put(r->y + place(r, sample, time, r->size) + unit, y, lanes);
+    nc_store_result(r->streams, r->y + place(r, sample, time, r->size) + unit, y, lanes);
     pass(r, sample, unit, y, lanes);
 }
 
@@ -181,7 +191,7 @@ static void rnn_unit(const recurrence *r, int64_t sample, int64_t time, int64_t 
 {
     const nc_vec sum = input_part(r, sample, 0, unit, lanes) + hidden_part(r, sums, 0, unit, lanes);
     const nc_vec y = nc_tanh(sum);
-    put(r->y + place(r, sample, time, r->size) + unit, y, lanes);
+    nc_store_result(r->streams, r->y + place(r, sample, time, r->size) + unit, y, lanes);
     pass(r, sample, unit, y, lanes);
 }
 
@@ -198,7 +208,7 @@ static void lstm_back_unit(const recurrence *r, int64_t sample, int64_t time, in
                            const float *sums)
 {
     const int64_t at = place(r, sample, time, r->size) + unit;
-    const float *saved = r->old_saved + place(r, sample, time, 4 * r->size) + unit;
+    const float *saved = r->old_saved + place_saved(r, sample, time) + unit;
     float *carried = r->dc + sample * r->size + unit, *dx = r->dx + place(r, sample, time, 4 * r->size) + unit;
     const nc_vec in = get(saved, lanes), forget = get(saved + r->size, lanes);
     const nc_vec new = get(saved + 2 * r->size, lanes), out = get(saved + 3 * r->size, lanes);
@@ -209,7 +219,7 @@ static void lstm_back_unit(const recurrence *r, int64_t sample, int64_t time, in
     const nc_vec sum[4] = {dc * new *in *(1 - in), dc *old *forget *(1 - forget), dc *in *(1 - new *new),
                            dh *tanh_c *out *(1 - out)};
     for (int g = 0; g < 4; g++) {
-        put(dx + g * r->size, sum[g], lanes);
+        nc_store_result(r->streams, dx + g * r->size, sum[g], lanes);
         pass(r, sample, g * r->size + unit, sum[g], lanes);
     }
     put(carried, dc * forget, lanes);
@@ -218,7 +228,7 @@ static void lstm_back_unit(const recurrence *r, int64_t sample, int64_t time, in
 static void gru_back_unit(const recurrence *r, int64_t sample, int64_t time, int64_t unit, int64_t lanes,
                           const float *sums)
 {
-    const float *saved = r->old_saved + place(r, sample, time, 4 * r->size) + unit;
+    const float *saved = r->old_saved + place_saved(r, sample, time) + unit;
     float *carried = r->dh + sample * r->size + unit;
     float *dx = r->dx + place(r, sample, time, 3 * r->size) + unit;
     float *dhidden = r->dhidden + place(r, sample, time, 3 * r->size) + unit;
@@ -230,8 +240,8 @@ static void gru_back_unit(const recurrence *r, int64_t sample, int64_t time, int
     const nc_vec sum[3] = {dnew * part * reset * (1 - reset), dh * (old - new) * update * (1 - update), dnew};
     for (int g = 0; g < 3; g++) {
         const nc_vec hidden = g == 2 ? dnew * reset : sum[g];
-        put(dx + g * r->size, sum[g], lanes);
-        put(dhidden + g * r->size, hidden, lanes);
+        nc_store_result(r->streams, dx + g * r->size, sum[g], lanes);
+        nc_store_result(r->streams, dhidden + g * r->size, hidden, lanes);
         pass(r, sample, g * r->size + unit, hidden, lanes);
     }
     put(carried, dh * update, lanes);
@@ -243,7 +253,7 @@ static void rnn_back_unit(const recurrence *r, int64_t sample, int64_t time, int
     const int64_t at = place(r, sample, time, r->size) + unit;
     const nc_vec y = get(r->old_y + at, lanes);
     const nc_vec dx = arriving(r, sample, time, unit, lanes, sums) * (1 - y * y);
-    put(r->dx + at, dx, lanes);
+    nc_store_result(r->streams, r->dx + at, dx, lanes);
     pass(r, sample, unit, dx, lanes);
 }
 
@@ -323,9 +333,51 @@ static size_t packed_bytes(const nacre_node_info *info, int gates, int64_t unit)
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
 
-/* sums = rows of a by a packed panel of one or two vectors. */
+typedef struct lines {
+    const char *at[MOST_LINES];
+    int64_t count;
+} lines;
+
+/* Lines of `width` floats of each sample's row; of `parts` such places, `size` floats apart. */
+static void add_lines(lines *l, const float *rows, int64_t apart, int64_t samples, int64_t parts, int64_t size,
+                      int64_t width)
+{
+    for (int64_t i = 0; i < samples; i++)
+        for (int64_t part = 0; part < parts; part++)
+            for (int64_t k = 0; k < width; k += LINE)
+                l->at[l->count++] = (const char *)(rows + i * apart + part * size + k);
+}
+
+/* What a tile's units are going to read; not what this thread has just used. */
+static void list_forward(const recurrence *r, nc_range samples, int64_t unit, lines *l)
+{
+    const int64_t count = samples.end - samples.begin, width = nc_least(r->size - unit, NC_LANES);
+    l->count = 0;
+    add_lines(l, r->staged[r->step & 1] + samples.begin * r->staged_row + unit, r->staged_row, count, r->gates, r->size,
+              width);
+    if (r->cells && r->step > 0)
+        add_lines(l, r->passed[~r->step & 1] + samples.begin * r->passed_row + r->size + unit, r->passed_row, count, 1,
+                  0, width);
+}
+
+static void list_backward(const recurrence *r, nc_range samples, int64_t unit, lines *l)
+{
+    const int64_t count = samples.end - samples.begin, width = nc_least(r->size - unit, PANEL);
+    const int64_t time = time_of(r, r->step), apart = r->length * r->size;
+    const float *states = r->old_cells ? r->old_cells : r->old_y;
+    l->count = 0;
+    if (r->step < 0) return;
+    add_lines(l, r->dy + place(r, samples.begin, time, r->size) + unit, apart, count, 1, 0, width);
+    if (r->old_saved)
+        add_lines(l, r->old_saved + place_saved(r, samples.begin, time) + unit, 4 * r->size, count, 4, r->size, width);
+    if (r->step > 0)
+        add_lines(l, states + place(r, samples.begin, time_of(r, r->step - 1), r->size) + unit, apart, count, 1, 0,
+                  width);
+}
+
+/* sums = rows of a by a packed panel of one or two vectors; meanwhile lines are fetched. */
 static void multiply(const float *a, int64_t a_row, int64_t rows, const float *packed, int vectors, int64_t steps,
-                     float *sums, int64_t sums_row)
+                     float *sums, int64_t sums_row, const lines *l)
 {
     const nc_tap origin = {0, 0};
     const nc_tile tile = {.a = a,
@@ -338,7 +390,9 @@ static void multiply(const float *a, int64_t a_row, int64_t rows, const float *p
                           .steps = steps,
                           .c = sums,
                           .c_row = sums_row,
-                          .columns = vectors * NC_LANES};
+                          .columns = vectors * NC_LANES,
+                          .reads = l->at,
+                          .read_count = l->count};
     nc_isa(nc_tiles_f32)[NC_TILE_STEPS_CONTIGUOUS][rows - 1][vectors - 1](&tile);
 }
 
@@ -364,13 +418,15 @@ static void forward_task(void *user, int64_t index, int thread)
     const float *states = r->step > 0 ? r->passed[~r->step & 1] : r->h0;
     const int64_t row_step = r->step > 0 ? r->passed_row : r->size;
     float sums[NC_TILE_ROWS * MOST_GATES * NC_LANES] = {0};
+    lines wanted;
     for (int64_t i = 0; i < tiles; i++) {
         const nc_range tile = nc_share(rows.end - rows.begin, 1, tiles, i);
         const int64_t first = rows.begin + tile.begin, count = tile.end - tile.begin;
+        list_forward(r, (nc_range){first, first + count}, unit, &wanted);
         fetch(r, r->step + 1, next, i, tiles);
-        for (int pair = 0; states && 2 * pair < r->gates; pair++)
+        for (int pair = 0; states && 2 * pair < r->gates; pair++, wanted.count = 0)
             multiply(states + first * row_step, row_step, count, packed + 2 * pair * NC_LANES * r->size,
-                     pair_width(r->gates, pair), r->size, sums + 2 * pair * NC_LANES, width);
+                     pair_width(r->gates, pair), r->size, sums + 2 * pair * NC_LANES, width, &wanted);
         for (int64_t k = 0; k < count; k++) r->unit(r, first + k, time, unit, lanes, sums + k * width);
     }
     stage(r, r->step + 1, next);
@@ -385,12 +441,14 @@ static void backward_task(void *user, int64_t index, int thread)
     const nc_range rows = part_of_batch(r, index % r->row_parts);
     const int64_t tiles = nc_ceil_div(rows.end - rows.begin, NC_TILE_ROWS), later = r->step + 1;
     float sums[NC_TILE_ROWS * PANEL] = {0};
+    lines wanted;
     for (int64_t i = 0; i < tiles; i++) {
         const nc_range tile = nc_share(rows.end - rows.begin, 1, tiles, i);
         const int64_t first = rows.begin + tile.begin, count = tile.end - tile.begin;
+        list_backward(r, (nc_range){first, first + count}, unit, &wanted);
         if (later < r->length)
             multiply(r->passed[later & 1] + first * r->passed_row, r->passed_row, count, r->packed + unit * all,
-                     NC_TILE_VECTORS, all, sums, PANEL);
+                     NC_TILE_VECTORS, all, sums, PANEL, &wanted);
         for (int64_t k = 0; k < count; k++)
             for (int64_t at = unit; at < nc_least(unit + PANEL, r->size); at += NC_LANES) {
                 const float *sum = sums + k * PANEL + at - unit;
@@ -400,6 +458,7 @@ static void backward_task(void *user, int64_t index, int thread)
                     r->unit(r, first + k, time_of(r, r->step), at, r->size - at, sum);
             }
     }
+    if (r->streams) nc_stream_end();
 }
 
 static void cut(recurrence *r, int64_t panels, int threads)
@@ -451,14 +510,16 @@ static void stage_first(void *user, int64_t sample, int thread)
     stage(user, 0, (nc_range){sample, sample + 1});
 }
 
-/* Whether what units save, [N, T, 4 H], is large, and whole vectors in their places. */
+/* Whether gates at all times, [N, T, 4 H], are large, and whole vectors of the results in their places. */
 static bool may_stream(const recurrence *r)
 {
     const int64_t bytes = place(r, r->batch, 0, 4 * r->size) * (int64_t)sizeof(float);
-    return bytes > LARGE && r->size % NC_LANES == 0 && (uintptr_t)r->saved % NC_VECTOR_BYTES == 0;
+    const uintptr_t places =
+        (uintptr_t)r->y | (uintptr_t)r->cells | (uintptr_t)r->saved | (uintptr_t)r->dx | (uintptr_t)r->dhidden;
+    return bytes > LARGE && r->size % NC_LANES == 0 && places % NC_VECTOR_BYTES == 0;
 }
 
-static void run_steps_forward(const nacre_call *call, recurrence *r)
+static void run_steps_forward(const nacre_call *call, recurrence *r, int64_t passed_width)
 {
     const int64_t panels = nc_ceil_div(r->size, NC_LANES);
     r->x = call->inputs[X].data;
@@ -466,7 +527,7 @@ static void run_steps_forward(const nacre_call *call, recurrence *r)
     r->h0 = optional(call, H0);
     r->y = call->outputs[Y].data;
     r->streams = may_stream(r);
-    take_workspace(call, r, r->size);
+    take_workspace(call, r, passed_width);
     r->staged_row = row_apart(r->gates * r->size);
     if (r->batch > 0) {
         r->staged[0] = r->passed[1] + r->batch * r->passed_row;
@@ -482,6 +543,7 @@ static void run_steps_backward(const nacre_call *call, recurrence *r)
     const int64_t panels = nc_ceil_div(r->size, PANEL);
     r->dy = call->inputs[DY].data;
     r->dx = call->outputs[DX].data;
+    r->streams = may_stream(r);
     take_workspace(call, r, r->gates * r->size);
     cut(r, panels, nacre_team_size(call->team));
     memset(r->dh, 0, sizeof(float) * (size_t)(r->batch * r->size));
@@ -497,20 +559,20 @@ static void run_lstm(const nacre_call *call)
     r.c0 = optional(call, C0);
     r.cells = call->outputs[CELLS].data;
     r.saved = call->outputs[GATES].data;
-    run_steps_forward(call, &r);
+    run_steps_forward(call, &r, 2 * r.size);
 }
 
 static void run_gru(const nacre_call *call)
 {
     recurrence r = describe(call, 3, gru_unit);
     r.saved = call->outputs[1].data;
-    run_steps_forward(call, &r);
+    run_steps_forward(call, &r, r.size);
 }
 
 static void run_rnn(const nacre_call *call)
 {
     recurrence r = describe(call, 1, rnn_unit);
-    run_steps_forward(call, &r);
+    run_steps_forward(call, &r, r.size);
 }
 
 static void run_lstm_backward(const nacre_call *call)
@@ -571,7 +633,7 @@ static const char *refuse(const nacre_node_info *info)
                                                      .prepared = name##_prepared,                                      \
                                                      .prepare = name##_prepare,                                        \
                                                      .prepared_operand = W};
-KERNEL(lstm, 4, forward, NC_LANES, 1, 4)
+KERNEL(lstm, 4, forward, NC_LANES, 2, 4)
 KERNEL(gru, 3, forward, NC_LANES, 1, 3)
 KERNEL(rnn, 1, forward, NC_LANES, 1, 1)
 KERNEL(lstm_backward, 4, backward, PANEL, 4, 0)
