@@ -1,7 +1,7 @@
 /* cpu/simd/matmul_body.h - the text of the blocked matrix product, in the vocabulary of real.h: see matmul.h.
  *
  * The product is cut into tasks of rows x columns; each task walks its columns in blocks, and the inner dimension in
- * slices of DEPTH:
+ * slices of DEPTH at most:
  *
  *     for each block of columns            its slice of b, packed, stays in the second-level cache
  *         for each slice of k
@@ -19,10 +19,12 @@ enum {
     A_STEP = (NC_TILE_ROWS + LANES - 1) / LANES * LANES, /* whole vectors, so that packing needs no masks */
 #ifdef NACRE_STRESS
     DEPTH = 5,
-    BLOCK = 2 * PANEL,
+    LEAST_DEPTH = 2,
+    BLOCK = 2 * DEPTH * PANEL,
 #else
-    DEPTH = 24 * 1024 / (NC_TILE_ROWS * sizeof(REAL)),           /* a panel of a takes most of a 32 KB cache */
-    BLOCK = 704 * 1024 / (DEPTH * sizeof(REAL)) / PANEL * PANEL, /* a block of b two thirds of a 1 MB cache */
+    DEPTH = 28 * 1024 / (NC_TILE_ROWS * sizeof(REAL)), /* a panel of a takes most of a 32 KB cache */
+    LEAST_DEPTH = DEPTH / 2,                           /* where that saves packing a once more */
+    BLOCK = 704 * 1024 / sizeof(REAL),                 /* elements of b packed together: two thirds of a 1 MB cache */
 #endif
     GROUP_PANELS = 4,          /* row panels packed together */
     FAR = 4096 / sizeof(REAL), /* rows so far apart, or a multiple, fall into one set of the first-level cache */
@@ -103,10 +105,9 @@ struct block { /* rows x columns of one batch item, k in [begin, begin + steps) 
     REAL *packed_a, *packed_b;
 };
 
-static bool packs_a(const struct block *block)
+/* Whether a product with so many columns packs a. */
+static bool packs_a(const nc_matmul *problem, int64_t columns)
 {
-    const nc_matmul *problem = block->problem;
-    const int64_t columns = block->columns.end - block->columns.begin;
     if (problem->a_column == 1) return problem->a_row % FAR == 0 && columns > PANEL;
     return problem->a_row != 1 || columns > REUSE_A * PANEL;
 }
@@ -278,7 +279,7 @@ static void multiply_block(const struct block *block)
 {
     pack_columns(block);
     const int64_t panels = nc_ceil_div(block->rows.end - block->rows.begin, NC_TILE_ROWS);
-    const bool packs = packs_a(block);
+    const bool packs = packs_a(block->problem, block->columns.end - block->columns.begin);
     for (int64_t first = 0; first < panels; first += GROUP_PANELS) {
         const int64_t end = first + GROUP_PANELS < panels ? first + GROUP_PANELS : panels;
         if (packs) pack_rows(block, first, end);
@@ -288,6 +289,21 @@ static void multiply_block(const struct block *block)
                            packs ? block->packed_a + (p - first) * block->steps * A_STEP : NULL, &wanted);
         }
     }
+}
+
+/* Slices of k. Lower ones where all columns then make one block, so that a is packed once. */
+static int64_t slice_count(const nc_matmul *problem)
+{
+    const int64_t lower = BLOCK / nc_round_up(problem->n, PANEL);
+    const int64_t depth = packs_a(problem, problem->n) && lower >= LEAST_DEPTH && lower < DEPTH ? lower : DEPTH;
+    return nc_most(nc_ceil_div(problem->k, depth), 1);
+}
+
+/* Columns whose slice of b makes a block. */
+static int64_t block_columns(const nc_matmul *problem)
+{
+    const int64_t steps = nc_most(nc_ceil_div(problem->k, slice_count(problem)), 1);
+    return nc_most(BLOCK / steps / PANEL, 1) * PANEL;
 }
 
 static void run_task(void *user, int64_t index, int thread)
@@ -303,7 +319,7 @@ static void run_task(void *user, int64_t index, int thread)
         b += at * problem->b_batch[axis];
         c += at * problem->c_batch[axis];
     }
-    REAL *packed = (REAL *)(void *)job->workspace + (size_t)thread * DEPTH * (GROUP_PANELS * A_STEP + BLOCK);
+    REAL *packed = (REAL *)(void *)job->workspace + (size_t)thread * (DEPTH * GROUP_PANELS * A_STEP + BLOCK);
     struct block block = {.problem = problem,
                           .a = (const REAL *)problem->a + a,
                           .b = (const REAL *)problem->b + b,
@@ -313,8 +329,8 @@ static void run_task(void *user, int64_t index, int thread)
                           .packed_a = packed,
                           .packed_b = packed + DEPTH * GROUP_PANELS * A_STEP};
     const nc_range columns = nc_share(problem->n, PANEL, job->column_tasks, index % job->column_tasks);
-    const int64_t slices = problem->k > 0 ? nc_ceil_div(problem->k, DEPTH) : 1;
-    const int64_t blocks = nc_ceil_div(columns.end - columns.begin, BLOCK);
+    const int64_t slices = slice_count(problem);
+    const int64_t blocks = nc_ceil_div(columns.end - columns.begin, block_columns(problem));
     for (int64_t j = 0; j < blocks; j++) {
         const nc_range part = nc_share(columns.end - columns.begin, PANEL, blocks, j);
         block.columns = (nc_range){columns.begin + part.begin, columns.begin + part.end};
@@ -343,7 +359,7 @@ static double cost_of_task(const nc_matmul *problem, int64_t row_tasks, int64_t 
 {
     const int64_t rows = nc_ceil_div(problem->m, row_tasks);
     const int64_t columns = nc_least(nc_ceil_div(nc_ceil_div(problem->n, PANEL), column_tasks) * PANEL, problem->n);
-    const int64_t blocks = nc_ceil_div(columns, BLOCK);
+    const int64_t blocks = nc_ceil_div(columns, block_columns(problem));
     const int64_t tiles = rows * nc_ceil_div(columns, LANES);
     return (double)(tiles + columns + rows * blocks) * (double)problem->k;
 }
@@ -373,7 +389,7 @@ static void cut(struct job *job, int threads)
 size_t nc_isa_real(nc_matmul_workspace)(const nc_matmul *problem, int threads)
 {
     (void)problem;
-    return (size_t)threads * DEPTH * (GROUP_PANELS * A_STEP + BLOCK) * sizeof(REAL);
+    return (size_t)threads * (DEPTH * GROUP_PANELS * A_STEP + BLOCK) * sizeof(REAL);
 }
 
 void nc_isa_real(nc_matmul)(const nc_matmul *problem, void *workspace, nacre_team *team)
