@@ -142,6 +142,15 @@ static void build_layer_norm(nc_bench_network *network, const piece *what)
     with_gradient(network, what, x, y);
 }
 
+static void build_batch_norm(nc_bench_network *network, const piece *what)
+{
+    nacre_tensor *x = array(network, "x", what);
+    nacre_tensor *weight = nc_feed_normal(network, "weight", NACRE_SHAPE(what->columns));
+    nacre_tensor *bias = nc_feed_normal(network, "bias", NACRE_SHAPE(what->columns));
+    nacre_tensor *y = nacre_batch_norm_with(x, weight, bias, 1e-5);
+    with_gradient(network, what, x, y);
+}
+
 static void build_cross_entropy(nc_bench_network *network, const piece *what)
 {
     nacre_tensor *x = array(network, "x", what), *dx;
@@ -157,6 +166,10 @@ enum { TALL = 8192, WIDE = 2048 }; /* 64 MiB, beyond most caches */
     {                                                                                                                  \
         name, op, build, TALL, WIDE, 0, false, false                                                                   \
     }
+#define NORM(name, op, channels)                                                                                       \
+    {                                                                                                                  \
+        name, op, build_batch_norm, TALL *WIDE / channels, channels, 0, false, false                                   \
+    }
 
 static const piece PASSES[] = {
     PASS("add", "add", build_add),
@@ -170,6 +183,10 @@ static const piece PASSES[] = {
     PASS("softmax gradient", "softmax_backward", build_softmax),
     PASS("layer norm", "layer_norm", build_layer_norm),
     PASS("layer norm gradient", "layer_norm_backward", build_layer_norm),
+    NORM("batch norm of 64", "batch_norm", 64),
+    NORM("batch norm of 64 gradient", "batch_norm_backward", 64),
+    NORM("batch norm of 256", "batch_norm", 256),
+    NORM("batch norm of 256 gradient", "batch_norm_backward", 256),
     PASS("cross-entropy", "cross_entropy", build_cross_entropy),
     PASS("cross-entropy gradient", "cross_entropy_backward", build_cross_entropy),
     {0},

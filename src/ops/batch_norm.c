@@ -141,6 +141,7 @@ static const char *const CASES[] = {"x=4x3x5x5 weight=3 bias=3",
                                     "x=2x3x2x3x2",
                                     "x=2x1x1x1",
                                     "x=16x20x7x7 weight=20 bias=20 !grad",
+                                    "x=9x530 weight=530 bias=530 !grad",
                                     NULL};
 static const char *const BACKWARD_CASES[] = {"dy=4x3x5x5 x=4x3x5x5 mean=3 var=3@0.5..1 weight=3",
                                              "dy=8x3 x=8x3 mean=3 var=3@0.5..1 weight=3",
@@ -148,12 +149,14 @@ static const char *const BACKWARD_CASES[] = {"dy=4x3x5x5 x=4x3x5x5 mean=3 var=3@
                                              "dy=1x5x4x3 x=1x5x4x3 mean=5 var=5@0.5..1 weight=5",
                                              "dy=2x1x1x1 x=2x1x1x1 mean=1 var=1@0.5..1",
                                              "dy=16x20x7x7 x=16x20x7x7 mean=20 var=20@0.5..1 weight=20 !grad",
+                                             "dy=9x530 x=9x530 mean=530 var=530@0.5..1 weight=530 !grad",
                                              NULL};
 static const char *const INFERENCE_CASES[] = {"x=4x3x5x5 mean=3 var=3@0.5..1 weight=3 bias=3",
                                               "x=8x3 mean=3 var=3@0.5..1 weight=3 bias=3",
                                               "x=1x4x5 mean=4 var=4@0.5..1 epsilon=0.001",
                                               "x=1x1x4x3 mean=1 var=1@0.5..1 weight=1",
                                               "x=16x20x7x7 mean=20 var=20@0.5..1 weight=20 bias=20 !grad",
+                                              "x=9x530 mean=530 var=530@0.5..1 weight=530 bias=530 !grad",
                                               "x=0x3x2x2 mean=3 var=3@0.5..1",
                                               NULL};
 

@@ -21,8 +21,12 @@ for model in lenet resnet_cifar; do
 done
 check mlp mlp --input 784
 check mlp-training mlp --input 784 --training
-small="-p layers=1 -p width=64 -p heads=2 -p vocabulary=100 -p tanh=true --length 8"
-check gpt gpt $small
-check gpt-training gpt $small --training
-check gpt-bf16 gpt $small --precision bf16
+check_gpt() {
+    name=$1
+    shift
+    check "$name" gpt -p layers=1 -p width=64 -p heads=2 -p vocabulary=100 -p tanh=true --length 8 "$@"
+}
+check_gpt gpt
+check_gpt gpt-training --training
+check_gpt gpt-bf16 --precision bf16
 finish

@@ -21,6 +21,7 @@ enum { SLAB = 1 << 13, SLAB_ACROSS = 1 << 15 }; /* elements of a slab: a first-l
 enum {
     ABREAST = 4, /* vectors of contiguous channels that are worked on together */
     JOINED = 16, /* channels whose slabs a task joins */
+    RANGE = 512, /* channels whose sums wait in the first-level cache */
 };
 
 typedef struct batch_norm {
@@ -130,29 +131,65 @@ NC_ALWAYS_INLINE void moments_along(nacre_dtype dtype, const batch_norm *b, slab
     b->second[s.partial] = nc_sum(squares) + squared;
 }
 
-/* The same for some vectors of contiguous channels, in one pass: deviations are taken from the slab's first pixel. As
- * that is one of the pixels, what is subtracted in the end is at most their number times what is left. */
-NC_ALWAYS_INLINE void moments_across(nacre_dtype dtype, const batch_norm *b, slab s, int vectors, int64_t lanes)
+/* Contiguous channels are worked on some vectors at a time: over all pixels of a slab if that are all channels, else
+ * pixel by pixel, so that memory is read as it lies, and what is summed waits here meanwhile. */
+typedef struct collected {
+    float first[RANGE], second[RANGE], off[RANGE];
+} collected;
+
+/* Channels [channel, ...), a vector of `lanes` or some whole ones, of pixels [first, first + pixels) of a slab. */
+typedef struct part {
+    int64_t begin; /* of the slab, at this channel */
+    int64_t first, pixels, channel, lanes;
+} part;
+
+NC_ALWAYS_INLINE void begin(const part *p, const float *from, nc_vec sum[ABREAST], int vectors)
 {
-    int64_t at = s.offset;
-    nc_vec pivot[ABREAST], sum[ABREAST] = {{0}}, off[ABREAST] = {{0}}, squares[ABREAST] = {{0}};
     NC_UNROLL
-    for (int v = 0; v < vectors; v++) pivot[v] = get_data(dtype, b->x, at + v * NC_LANES, lanes);
-    for (int64_t i = 0; i < s.pixels; i++, at += b->channels) {
+    for (int v = 0; v < vectors; v++)
+        sum[v] = p->first == 0 ? (nc_vec){0} : get(from + p->channel % RANGE + v * NC_LANES, p->lanes);
+}
+
+NC_ALWAYS_INLINE void end(const part *p, float *to, const nc_vec sum[ABREAST], int vectors)
+{
+    NC_UNROLL
+    for (int v = 0; v < vectors; v++) put(to + p->channel % RANGE + v * NC_LANES, sum[v], p->lanes);
+}
+
+/* The same as moments_along for contiguous channels, in one pass: deviations are taken from the slab's first pixel. */
+NC_ALWAYS_INLINE void moments_across(nacre_dtype dtype, const batch_norm *b, const part *p, collected *so_far,
+                                     int vectors)
+{
+    int64_t at = p->begin;
+    nc_vec pivot[ABREAST], sum[ABREAST], off[ABREAST], squares[ABREAST];
+    begin(p, so_far->first, sum, vectors);
+    begin(p, so_far->second, squares, vectors);
+    begin(p, so_far->off, off, vectors);
+    NC_UNROLL
+    for (int v = 0; v < vectors; v++) pivot[v] = get_data(dtype, b->x, at + v * NC_LANES, p->lanes);
+    at += p->first * b->channels;
+    for (int64_t i = 0; i < p->pixels; i++, at += b->channels) {
         NC_UNROLL
         for (int v = 0; v < vectors; v++) {
-            const nc_vec value = get_data(dtype, b->x, at + v * NC_LANES, lanes), d = value - pivot[v];
+            const nc_vec value = get_data(dtype, b->x, at + v * NC_LANES, p->lanes), d = value - pivot[v];
             sum[v] += value; /* off would lose digits of a mean that is small beside the pivot */
             off[v] += d;
             squares[v] = nc_fma(d, d, squares[v]);
         }
     }
-    const float pixels = (float)s.pixels;
-    NC_UNROLL
-    for (int v = 0; v < vectors; v++) {
-        const nc_vec left = nc_fma(off[v], off[v] * (-1 / pixels), squares[v]);
-        put(b->first + s.partial + v * NC_LANES, sum[v], lanes);
-        put(b->second + s.partial + v * NC_LANES, nc_max((nc_vec){0}, left), lanes);
+    end(p, so_far->first, sum, vectors);
+    end(p, so_far->second, squares, vectors);
+    end(p, so_far->off, off, vectors);
+}
+
+/* Channels [channel, end) of a slab are summed. As its first pixel is one of its pixels, what is subtracted is at most
+ * their number times what is left. */
+static void finish_moments(const batch_norm *b, const slab *s, const collected *so_far, int64_t channel, int64_t end)
+{
+    for (int64_t c = channel; c < end; c++) {
+        const float off = so_far->off[c % RANGE], left = so_far->second[c % RANGE] - off * (off / (float)s->pixels);
+        b->first[s->partial + c] = so_far->first[c % RANGE];
+        b->second[s->partial + c] = left > 0 ? left : 0;
     }
 }
 
@@ -170,25 +207,33 @@ NC_ALWAYS_INLINE void products_along(nacre_dtype dtype, const batch_norm *b, sla
     b->second[s.partial] = nc_sum(products) * b->inverse[channel];
 }
 
-NC_ALWAYS_INLINE void products_across(nacre_dtype dtype, const batch_norm *b, slab s, int64_t channel, int vectors,
-                                      int64_t lanes)
+/* The inverse comes in the end. */
+NC_ALWAYS_INLINE void products_across(nacre_dtype dtype, const batch_norm *b, const part *p, collected *so_far,
+                                      int vectors)
 {
-    int64_t at = s.offset;
-    nc_vec mean[ABREAST], sum[ABREAST] = {{0}}, products[ABREAST] = {{0}};
+    int64_t at = p->begin + p->first * b->channels;
+    nc_vec mean[ABREAST], sum[ABREAST], products[ABREAST];
+    begin(p, so_far->first, sum, vectors);
+    begin(p, so_far->second, products, vectors);
     NC_UNROLL
-    for (int v = 0; v < vectors; v++) mean[v] = get(b->mean + channel + v * NC_LANES, lanes);
-    for (int64_t i = 0; i < s.pixels; i++, at += b->channels) {
+    for (int v = 0; v < vectors; v++) mean[v] = get(b->mean + p->channel + v * NC_LANES, p->lanes);
+    for (int64_t i = 0; i < p->pixels; i++, at += b->channels) {
         NC_UNROLL
         for (int v = 0; v < vectors; v++) {
-            const nc_vec g = get_data(dtype, b->dy, at + v * NC_LANES, lanes);
+            const nc_vec g = get_data(dtype, b->dy, at + v * NC_LANES, p->lanes);
             sum[v] += g;
-            products[v] = nc_fma(g, get_data(dtype, b->x, at + v * NC_LANES, lanes) - mean[v], products[v]);
+            products[v] = nc_fma(g, get_data(dtype, b->x, at + v * NC_LANES, p->lanes) - mean[v], products[v]);
         }
     }
-    NC_UNROLL
-    for (int v = 0; v < vectors; v++) {
-        put(b->first + s.partial + v * NC_LANES, sum[v], lanes);
-        put(b->second + s.partial + v * NC_LANES, products[v] * get(b->inverse + channel + v * NC_LANES, lanes), lanes);
+    end(p, so_far->first, sum, vectors);
+    end(p, so_far->second, products, vectors);
+}
+
+static void finish_products(const batch_norm *b, const slab *s, const collected *so_far, int64_t channel, int64_t end)
+{
+    for (int64_t c = channel; c < end; c++) {
+        b->first[s->partial + c] = so_far->first[c % RANGE];
+        b->second[s->partial + c] = so_far->second[c % RANGE] * b->inverse[c];
     }
 }
 
@@ -211,28 +256,33 @@ NC_ALWAYS_INLINE void write_along(nacre_dtype dtype, const batch_norm *b, slab s
     }
 }
 
-NC_ALWAYS_INLINE void write_across(nacre_dtype dtype, const batch_norm *b, slab s, int64_t channel, int vectors,
-                                   int64_t lanes)
+NC_ALWAYS_INLINE void write_across(nacre_dtype dtype, const batch_norm *b, const part *p, collected *none, int vectors)
 {
+    (void)none;
     nc_vec scale[ABREAST], shift[ABREAST], slope[ABREAST];
     NC_UNROLL
     for (int v = 0; v < vectors; v++) {
-        const int64_t c = channel + v * NC_LANES;
-        scale[v] = get(b->scale + c, lanes);
-        shift[v] = get(b->shift + c, lanes);
-        slope[v] = b->dy ? get(b->slope + c, lanes) : scale[v];
+        const int64_t c = p->channel + v * NC_LANES;
+        scale[v] = get(b->scale + c, p->lanes);
+        shift[v] = get(b->shift + c, p->lanes);
+        slope[v] = b->dy ? get(b->slope + c, p->lanes) : scale[v];
     }
-    for (int64_t i = 0; i < s.pixels; i++) {
+    for (int64_t i = p->first; i < p->first + p->pixels; i++) {
         NC_UNROLL
         for (int v = 0; v < vectors; v++) {
-            const int64_t at = s.offset + i * b->channels + v * NC_LANES;
-            const nc_vec y = combined(dtype, b, at, lanes, scale[v], slope[v], shift[v]);
+            const int64_t at = p->begin + i * b->channels + v * NC_LANES;
+            const nc_vec y = combined(dtype, b, at, p->lanes, scale[v], slope[v], shift[v]);
             if (dtype == NACRE_F32 && b->streamed)
                 nc_stream((float *)b->y + at, y);
             else
-                put_data(dtype, b->y, at, y, lanes);
+                put_data(dtype, b->y, at, y, p->lanes);
         }
     }
+}
+
+static void finish_nothing(const batch_norm *b, const slab *s, const collected *so_far, int64_t channel, int64_t end)
+{
+    (void)b, (void)s, (void)so_far, (void)channel, (void)end;
 }
 
 /* ---- tasks: a slab of all channels, or of one where pixels are contiguous ------------------------------------------
@@ -249,23 +299,36 @@ NC_ALWAYS_INLINE void write_across(nacre_dtype dtype, const batch_norm *b, slab 
             function(NACRE_F16, b, index);                                                                             \
     } while (0)
 
-/* For all channels of slab `index`: as many vectors at a time as there are. */
-#define EACH_VECTOR(dtype, b, function, ...)                                                                           \
-    for (int64_t c = 0; c < (b)->channels;) {                                                                          \
-        const int64_t left = (b)->channels - c;                                                                        \
-        const slab s = find_slab(b, index, c);                                                                         \
-        if (left >= ABREAST * NC_LANES)                                                                                \
-            function(dtype, b, s, __VA_ARGS__ ABREAST, NC_LANES);                                                      \
-        else                                                                                                           \
-            function(dtype, b, s, __VA_ARGS__ 1, nc_least(left, NC_LANES));                                            \
-        c += left >= ABREAST * NC_LANES ? ABREAST * NC_LANES : NC_LANES;                                               \
+/* All channels of slab `index`. */
+typedef void walk_function(nacre_dtype dtype, const batch_norm *b, const part *p, collected *so_far, int vectors);
+typedef void finish_function(const batch_norm *b, const slab *s, const collected *so_far, int64_t channel, int64_t end);
+
+NC_ALWAYS_INLINE void across(nacre_dtype dtype, const batch_norm *b, int64_t index, walk_function *walk,
+                             finish_function *finish)
+{
+    const slab s = find_slab(b, index, 0);
+    const int64_t together = b->channels > ABREAST * NC_LANES ? 1 : s.pixels;
+    collected so_far;
+    for (int64_t begin = 0, end; begin < b->channels; begin = end) {
+        end = nc_least(begin + RANGE, b->channels);
+        for (int64_t i = 0; i < s.pixels; i += together)
+            for (int64_t c = begin; c < end;) {
+                part p = {s.offset + c, i, nc_least(together, s.pixels - i), c, nc_least(end - c, NC_LANES)};
+                const bool several = end - c >= ABREAST * NC_LANES;
+                if (several)
+                    walk(dtype, b, &p, &so_far, ABREAST);
+                else
+                    walk(dtype, b, &p, &so_far, 1);
+                c += several ? ABREAST * NC_LANES : NC_LANES;
+            }
+        finish(b, &s, &so_far, begin, end);
     }
-#define NOTHING
+}
 
 NC_ALWAYS_INLINE void moments(nacre_dtype dtype, const batch_norm *b, int64_t index)
 {
     if (b->across)
-        EACH_VECTOR(dtype, b, moments_across, NOTHING)
+        across(dtype, b, index, moments_across, finish_moments);
     else
         moments_along(dtype, b, find_slab(b, index / b->channels, index % b->channels));
 }
@@ -280,7 +343,7 @@ static void moments_task(void *user, int64_t index, int thread)
 NC_ALWAYS_INLINE void products(nacre_dtype dtype, const batch_norm *b, int64_t index)
 {
     if (b->across)
-        EACH_VECTOR(dtype, b, products_across, c, )
+        across(dtype, b, index, products_across, finish_products);
     else
         products_along(dtype, b, find_slab(b, index / b->channels, index % b->channels), index % b->channels);
 }
@@ -295,7 +358,7 @@ static void products_task(void *user, int64_t index, int thread)
 NC_ALWAYS_INLINE void write(nacre_dtype dtype, const batch_norm *b, int64_t index)
 {
     if (b->across)
-        EACH_VECTOR(dtype, b, write_across, c, )
+        across(dtype, b, index, write_across, finish_nothing);
     else
         write_along(dtype, b, find_slab(b, index / b->channels, index % b->channels), index % b->channels);
     if (b->streamed) nc_stream_end();
