@@ -77,11 +77,9 @@ NC_ALWAYS_INLINE void largest_of(const pool *p, nacre_dtype dtype, int64_t x, in
                 *position = nc_splati((int32_t)at);
                 continue;
             }
-            const nc_mask stays = nc_less_equal(candidate, *value); /* false for NaN on either side */
-            const nc_mask is_nan = nc_unequal(*value, *value), is_number = nc_equal(candidate, candidate);
-            const nc_mask keep = stays | (is_nan & is_number);
-            *value = nc_select(keep, *value, candidate);
-            *position = nc_selecti(keep, *position, nc_splati((int32_t)at));
+            const nc_mask taken = nc_less(*value, candidate) | nc_unequal(candidate, candidate);
+            *value = nc_select(taken, candidate, *value);
+            *position = nc_selecti(taken, nc_splati((int32_t)at), *position);
         }
 }
 
