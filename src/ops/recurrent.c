@@ -8,11 +8,11 @@
 
 #include <math.h>
 
-enum { REVERSE, WORDS };
-enum { X, W, B, H0, C0 };         /* operands of the forward operations */
-enum { OUT_Y, OUT_C, OUT_GATES }; /* of lstm */
-enum { GRU_Y, GRU_GATES };        /* of gru */
-enum { DY, BACK_W, LAST };        /* operands of all backward operations */
+enum { REVERSE, WORDS, NO_DH = WORDS }; /* NO_DH: of the backward operations */
+enum { X, W, B, H0, C0 };               /* operands of the forward operations */
+enum { OUT_Y, OUT_C, OUT_GATES };       /* of lstm */
+enum { GRU_Y, GRU_GATES };              /* of gru */
+enum { DY, BACK_W, LAST };              /* operands of all backward operations */
 enum { LSTM_C = LAST, LSTM_GATES, LSTM_C0, LSTM_DC };
 enum { STATE_Y = LAST, GRU_BACK_GATES, GRU_H0 };
 enum { DX, LSTM_DH, LSTM_DC0 }; /* outputs of lstm_backward; rnn_backward has the first two */
@@ -209,6 +209,13 @@ static bool refuse_gates(const nacre_gradient_call *call, int gates)
     return true;
 }
 
+/* The backward operation; it leaves out the initial state's gradient, a product of its own, where nobody wants it. */
+static nacre_tensor *gradients(const nacre_gradient_call *call, const nacre_op *op, nacre_tensor **inputs, int count)
+{
+    const bool wants_dh = operand(call, H0) && call->wanted[H0];
+    return nacre_apply(call->graph, op, inputs, count, (int64_t[]){call->attributes[REVERSE], !wants_dh});
+}
+
 static void lstm_gradient(nacre_gradient_call *call)
 {
     if (refuse_gates(call, OUT_GATES)) return;
@@ -218,7 +225,7 @@ static void lstm_gradient(nacre_gradient_call *call)
                               call->outputs[OUT_GATES],
                               operand(call, C0),
                               call->output_grads[OUT_C]};
-    nacre_tensor *dx = nacre_apply(call->graph, &nc_op_lstm_backward, inputs, 6, call->attributes);
+    nacre_tensor *dx = gradients(call, &nc_op_lstm_backward, inputs, 6);
     share_out(call, dx, dx, nacre_tensor_sibling(dx, LSTM_DH));
     if (operand(call, C0) && call->wanted[C0]) call->input_grads[C0] = nacre_tensor_sibling(dx, LSTM_DC0);
 }
@@ -228,14 +235,14 @@ static void gru_gradient(nacre_gradient_call *call)
     if (refuse_gates(call, GRU_GATES)) return;
     nacre_tensor *inputs[] = {or_zeros(call, call->output_grads[GRU_Y]), call->inputs[W], call->outputs[GRU_Y],
                               call->outputs[GRU_GATES], operand(call, H0)};
-    nacre_tensor *dx = nacre_apply(call->graph, &nc_op_gru_backward, inputs, 5, call->attributes);
+    nacre_tensor *dx = gradients(call, &nc_op_gru_backward, inputs, 5);
     share_out(call, dx, nacre_tensor_sibling(dx, DHIDDEN), nacre_tensor_sibling(dx, GRU_DH));
 }
 
 static void rnn_gradient(nacre_gradient_call *call)
 {
     nacre_tensor *inputs[] = {call->output_grads[OUT_Y], call->inputs[W], call->outputs[OUT_Y]};
-    nacre_tensor *dx = nacre_apply(call->graph, &nc_op_rnn_backward, inputs, 3, call->attributes);
+    nacre_tensor *dx = gradients(call, &nc_op_rnn_backward, inputs, 3);
     share_out(call, dx, dx, nacre_tensor_sibling(dx, LSTM_DH));
 }
 
@@ -442,7 +449,9 @@ static void run_backward(const nacre_call *call, int gates, int dhidden, int dh,
             for (int64_t i = 0; i < s.size; i++) unit(&s, n, step, i);
         for (int64_t i = 0; i < s.size; i++)
             put_state(&call->outputs[dh], n, i,
-                      at_state(&call->outputs[dh], n, i) + sent_back(&s, &call->outputs[dhidden], n, 0, i));
+                      call->attributes[NO_DH]
+                          ? 0
+                          : at_state(&call->outputs[dh], n, i) + sent_back(&s, &call->outputs[dhidden], n, 0, i));
     }
 }
 
@@ -493,18 +502,31 @@ static const char *const LSTM_BACKWARD_CASES[] = {
     "dy=2x3x5 w=20x5 c=2x3x5 gates=3x2x20@0..1 !grad",
     "dy=2x3x5 w=20x5 c=2x3x5 gates=3x2x20@0..1 c0=2x5 dc=2x3x5 reverse=1 !grad",
     "dy=17x3x40 w=160x40 c=17x3x40 gates=3x17x160@0..1 c0=17x40 !grad",
-    "dy=64x2x37 w=148x37 c=64x2x37 gates=2x64x148@0..1 dc=64x2x37 !grad", NULL};
+    "dy=64x2x37 w=148x37 c=64x2x37 gates=2x64x148@0..1 dc=64x2x37 !grad",
+    "dy=17x3x40 w=160x40 c=17x3x40 gates=3x17x160@0..1 no_dh=1 !grad",
+    NULL};
 static const char *const GRU_BACKWARD_CASES[] = {"dy=2x3x5 w=15x5 y=2x3x5 gates=3x2x20@0..1 !grad",
                                                  "dy=2x3x5 w=15x5 y=2x3x5 gates=3x2x20@0..1 h0=2x5 reverse=1 !grad",
                                                  "dy=17x3x40 w=120x40 y=17x3x40 gates=3x17x160@0..1 h0=17x40 !grad",
-                                                 "dy=64x2x37 w=111x37 y=64x2x37 gates=2x64x148@0..1 !grad", NULL};
+                                                 "dy=64x2x37 w=111x37 y=64x2x37 gates=2x64x148@0..1 !grad",
+                                                 "dy=17x3x40 w=120x40 y=17x3x40 gates=3x17x160@0..1 no_dh=1 !grad",
+                                                 NULL};
 static const char *const RNN_BACKWARD_CASES[] = {"dy=2x3x5 w=5x5 y=2x3x5 !grad",
-                                                 "dy=17x3x40 w=40x40 y=17x3x40 reverse=1 !grad", NULL};
+                                                 "dy=17x3x40 w=40x40 y=17x3x40 reverse=1 !grad",
+                                                 "dy=17x3x40 w=40x40 y=17x3x40 no_dh=1 !grad", NULL};
 
+#define FROM_LAST "reverse", NACRE_ATTRIBUTE_BOOL, .doc = "from the last time to the first"
 #define SCHEMA                                                                                                         \
     {                                                                                                                  \
         {                                                                                                              \
-            "reverse", NACRE_ATTRIBUTE_BOOL, .doc = "from the last time to the first"                                  \
+            FROM_LAST                                                                                                  \
+        }                                                                                                              \
+    }
+#define BACKWARD_SCHEMA                                                                                                \
+    {                                                                                                                  \
+        {FROM_LAST},                                                                                                   \
+        {                                                                                                              \
+            "no_dh", NACRE_ATTRIBUTE_BOOL, .doc = "nobody wants dh: it is zero"                                        \
         }                                                                                                              \
     }
 #define PARTS                                                                                                          \
@@ -560,7 +582,7 @@ const nacre_op nc_op_lstm_backward = {
         "The gradients of lstm with respect to x and the initial states, from its outputs; dc is that of its output c.",
     .inputs = "dy w c gates ?c0 ?dc",
     .outputs = "dx dh dc0",
-    .attributes = SCHEMA,
+    .attributes = BACKWARD_SCHEMA,
     .shape = lstm_backward_shape,
     .gradient = second_gradient,
     .reference = lstm_backward_reference,
@@ -573,7 +595,7 @@ const nacre_op nc_op_gru_backward = {
     .doc = "The gradients of gru with respect to x, to the state's part of the gates, and to the initial state.",
     .inputs = "dy w y gates ?h0",
     .outputs = "dx dhidden dh",
-    .attributes = SCHEMA,
+    .attributes = BACKWARD_SCHEMA,
     .shape = gru_backward_shape,
     .gradient = second_gradient,
     .reference = gru_backward_reference,
@@ -586,7 +608,7 @@ const nacre_op nc_op_rnn_backward = {
     .doc = "The gradients of rnn with respect to x and the initial state.",
     .inputs = "dy w y",
     .outputs = "dx dh",
-    .attributes = SCHEMA,
+    .attributes = BACKWARD_SCHEMA,
     .shape = rnn_backward_shape,
     .gradient = second_gradient,
     .reference = rnn_backward_reference,

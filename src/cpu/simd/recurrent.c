@@ -546,9 +546,13 @@ static void run_steps_backward(const nacre_call *call, recurrence *r)
     r->streams = may_stream(r);
     take_workspace(call, r, r->gates * r->size);
     cut(r, panels, nacre_team_size(call->team));
-    memset(r->dh, 0, sizeof(float) * (size_t)(r->batch * r->size));
-    if (r->dc) memset(r->dc, 0, sizeof(float) * (size_t)(r->batch * r->size));
-    for (r->step = r->length - 1; r->step >= -1; r->step--) nacre_parallel(call->team, r->tasks, backward_task, r);
+    const size_t state_bytes = sizeof(float) * (size_t)(r->batch * r->size);
+    const bool no_dh = call->attributes[1] != 0;
+    memset(r->dh, 0, state_bytes);
+    if (r->dc) memset(r->dc, 0, state_bytes);
+    for (r->step = r->length - 1; r->step >= (no_dh ? 0 : -1); r->step--)
+        nacre_parallel(call->team, r->tasks, backward_task, r);
+    if (no_dh) memset(r->dh, 0, state_bytes);
 }
 
 /* ---- as kernels -------------------------------------------------------------------------------------------------- */
