@@ -1,9 +1,10 @@
 /* cpu/simd/half_direct.c - convolutions of bf16 images of few channels, in pairs, without gathering patches.
  *
  * Rows of the input are copied once with zeros around them; from there register tiles read what a row of the kernel
- * meets, which lies side by side in memory, where it is: one tap for each row of the kernel. With few filters gathering
- * patches costs as much as the products. The gradient of the input, of stride 1, is the same sum over the gradient of
- * the result with the weights upside down. */
+ * meets, which lies side by side in memory, where it is: one tap for each row of the kernel, whose weights are packed
+ * by themselves. An odd half at a row's end is paired with what follows it, times zero: an infinity there gives NaN, as
+ * one anywhere in a tile does with Winograd's. With few filters gathering patches costs as much as the products. The
+ * gradient of the input, of stride 1, is the same sum over the gradient of the result with the weights upside down. */
 #include "cpu/conv.h"
 #include "cpu/half_product.h"
 #include "cpu/layout.h"
@@ -26,7 +27,8 @@ enum {
 
 /* A correlation: out[i, j] = sum over k, l of in[i * stride + k - pad, ...] b[k, l]. */
 typedef struct rows {
-    nc_half_product product; /* of patches with weights: how these are packed, and what follows the sums */
+    nc_half_product product; /* of patches with the kernel's first row: how it is packed, and what follows the sums */
+    int64_t row_weights;     /* elements between rows of the kernel */
     int64_t batch, in[2], out[2], kernel[2], stride[2], pad[2];
     int64_t channels, pitch; /* of the input; halves of a copied row */
     int64_t task_rows, tasks;
@@ -38,6 +40,12 @@ typedef struct rows {
 static int64_t input_rows(const rows *r, int64_t output_rows)
 {
     return (output_rows - 1) * r->stride[0] + r->kernel[0];
+}
+
+/* What a row of the kernel takes, packed. */
+static size_t kernel_row_bytes(const rows *r)
+{
+    return nc_isa(nc_half_packed_bytes)(&r->product, true);
 }
 
 static rows rows_of(const nacre_op *op, const nc_conv_node *node)
@@ -56,7 +64,7 @@ static rows rows_of(const nacre_op *op, const nc_conv_node *node)
     const nacre_view *y = forward ? &node->y : &node->x;
     const uint16_t *w = node->w.data;
     r.product = (nc_half_product){.n = forward ? conv.out_channels : conv.in_channels,
-                                  .k = r.channels * taps,
+                                  .k = r.channels * r.kernel[1],
                                   .dtype = NACRE_BF16,
                                   .c_dtype = y->dtype,
                                   .c = y->data,
@@ -73,7 +81,8 @@ static rows rows_of(const nacre_op *op, const nc_conv_node *node)
                                        .step = -1,
                                        .inner = r.channels,
                                        .inner_step = r.product.n * taps};
-    r.pitch = nc_most((r.out[1] - 1) * r.stride[1] + r.kernel[1], 0) * r.channels;
+    r.row_weights = forward ? conv.kernel[1] : -conv.kernel[1];
+    r.pitch = nc_round_up(nc_most((r.out[1] - 1) * r.stride[1] + r.kernel[1], 0) * r.channels, 2);
     r.x = forward ? node->x.data : node->y.data;
     const int64_t fit = (SCRATCH / nc_most(r.pitch, 1) - r.kernel[0]) / r.stride[0] + 1;
     r.task_rows = nc_least(nc_most(fit, 1), nc_most(r.out[0], 1));
@@ -104,13 +113,13 @@ static void multiply_row(const rows *r, const uint16_t *a, const nc_tap *taps, i
 {
     const nc_half_product *p = &r->product;
     const int64_t parts = nc_ceil_div(r->out[1], NC_TILE_ROWS), first = panel * PANEL,
-                  pixel = r->stride[1] * r->channels;
+                  pixel = r->stride[1] * r->channels, steps = nc_ceil_div(p->k, 2);
     nc_rounded_tile rounded = {.tile = {.a_row = pixel / 2,
-                                        .b = r->packed + panel * (p->k / 2) * PANEL,
+                                        .b = r->packed + panel * steps * PANEL,
                                         .b_step = PANEL,
                                         .taps = taps,
                                         .tap_count = r->kernel[0],
-                                        .steps = r->kernel[1] * r->channels / 2,
+                                        .steps = steps,
                                         .c_row = p->n,
                                         .columns = nc_least(p->n - first, PANEL),
                                         .relu = p->relu,
@@ -135,7 +144,7 @@ static void run_rows(void *user, int64_t index, int thread)
     uint16_t *scratch = r->scratch + thread * input_rows(r, r->task_rows) * r->pitch;
     nc_tap taps[MOST_ROWS];
     for (int64_t k = 0; k < r->kernel[0]; k++)
-        taps[k] = (nc_tap){k * r->pitch / 2, k * (r->kernel[1] * r->channels / 2) * PANEL};
+        taps[k] = (nc_tap){k * r->pitch / 2, k * (int64_t)(kernel_row_bytes(r) / sizeof *r->packed)};
     copy_rows(r, image, out.begin * r->stride[0] - r->pad[0], input_rows(r, out.end - out.begin), scratch);
     for (int64_t panel = 0; panel < nc_ceil_div(r->product.n, PANEL); panel++)
         for (int64_t row = out.begin; row < out.end; row++)
@@ -165,7 +174,7 @@ static const char *refuse(const nacre_node_info *info)
         if (strcmp(info->op->name, "conv") && conv.stride[i] != 1) return "takes stride 1 only";
     }
     if (r.kernel[0] > MOST_ROWS) return "the kernel has too many rows";
-    if (r.kernel[1] * r.channels % 2 || r.stride[1] * r.channels % 2 || r.pitch % 2) return "needs whole pairs";
+    if (r.stride[1] * r.channels % 2) return "needs whole pairs between results";
     return r.product.n < LEAST_FILTERS ? "too few filters" : NULL;
 }
 
@@ -181,14 +190,18 @@ static size_t prepared(const nacre_node_info *info)
 {
     const nc_conv_node node = nc_conv_node_of_info(info);
     const rows r = rows_of(info->op, &node);
-    return nc_isa(nc_half_packed_bytes)(&r.product, true);
+    return (size_t)r.kernel[0] * kernel_row_bytes(&r);
 }
 
 static void prepare(const nacre_call *call)
 {
     const nc_conv_node node = nc_conv_node_of_call(call);
     const rows r = rows_of(call->op, &node);
-    nc_isa(nc_half_pack)(&r.product, true, call->prepared, call->team);
+    for (int64_t k = 0; k < r.kernel[0]; k++) {
+        nc_half_product row = r.product;
+        row.b.data = (const uint16_t *)row.b.data + k * r.row_weights;
+        nc_isa(nc_half_pack)(&row, true, (char *)call->prepared + (size_t)k * kernel_row_bytes(&r), call->team);
+    }
 }
 
 static size_t workspace(const nacre_node_info *info)
