@@ -1,10 +1,13 @@
 /* core/team.c - a team of threads that wait by spinning briefly and then sleeping.
  *
- * A parallel region hands out indices from one atomic counter. The caller never waits for a worker that has not come:
- * workers join a region while it is open, the caller closes it when no index is left and waits for those inside only.
- * So a region costs well below a microsecond where nobody helps, and a machine busy with other work does not stall it.
- * Spinning first keeps workers at hand while a plan runs; sleeping after SPIN turns leaves the cores to others between
- * steps. While they spin they fetch what a coming step will wait for, if they have been told (nc_team_fetch).
+ * A parallel region cuts its indices into as many shares as there are threads, up to some, each with an atomic counter.
+ * A thread empties its own share, then helps with the others: so neighbours, and what one region after the other does
+ * to the same part of an array, mostly stay in one core's caches. The caller never waits for a worker that has not
+ * come: workers join a region while it is open, the caller closes it when no index is left and waits for those inside
+ * only. So a region costs well below a microsecond where nobody helps, and a machine busy with other work does not
+ * stall it. Spinning first keeps workers at hand while a plan runs; sleeping after SPIN turns leaves the cores to
+ * others between steps. While they spin they fetch what a coming step will wait for, if they have been told
+ * (nc_team_fetch).
  */
 #include "core/team.h"
 
@@ -15,6 +18,7 @@
 enum {
     SPIN = 4000,
     MAX_THREADS = 256,
+    MAX_SHARES = 8, /* more would take longer to look through than threads wait for each other at one */
     LINE = 64,
     FETCHED = 16 * LINE,   /* bytes between two looks whether there is work */
     MOST_FETCHED = 1 << 19 /* bytes a worker: half of a second-level cache, as others lie there too */
@@ -26,6 +30,13 @@ typedef struct worker {
     pthread_t handle;
 } worker;
 
+/* Indices of a region that are left to one thread, or some; no two of them meet in a cache line. */
+typedef struct share {
+    _Atomic int64_t next;
+    int64_t end;
+    char apart[LINE - 2 * sizeof(int64_t)];
+} share;
+
 struct nacre_team {
     nacre_context *context;
     int size; /* the calling thread included */
@@ -33,8 +44,8 @@ struct nacre_team {
 
     void (*body)(void *, int64_t, int);
     void *user;
-    int64_t count;
-    _Atomic int64_t next;
+    share shares[MAX_SHARES];
+    int share_count;
     _Atomic uint64_t state; /* number of the region, whether it is open, how many workers are inside */
     atomic_bool inside;     /* a region is running: nested ones are serial */
     atomic_bool stop;
@@ -64,10 +75,12 @@ static inline void pause_core(void)
 
 static void take_indices(nacre_team *team, int thread)
 {
-    for (;;) {
-        int64_t index = atomic_fetch_add_explicit(&team->next, 1, memory_order_relaxed);
-        if (index >= team->count) return;
-        team->body(team->user, index, thread);
+    const int own = thread * team->share_count / team->size;
+    for (int i = 0; i < team->share_count; i++) {
+        share *from = &team->shares[(own + i) % team->share_count];
+        int64_t index;
+        while ((index = atomic_fetch_add_explicit(&from->next, 1, memory_order_relaxed)) < from->end)
+            team->body(team->user, index, thread);
     }
 }
 
@@ -170,8 +183,10 @@ void nacre_parallel(nacre_team *team, int64_t count, void (*body)(void *, int64_
     }
     team->body = body;
     team->user = user;
-    team->count = count;
-    atomic_store_explicit(&team->next, 0, memory_order_relaxed);
+    for (int i = 0; i < team->share_count; i++) {
+        atomic_store_explicit(&team->shares[i].next, count * i / team->share_count, memory_order_relaxed);
+        team->shares[i].end = count * (i + 1) / team->share_count;
+    }
     open_region(team);
     take_indices(team, 0);
     close_region(team);
@@ -204,6 +219,7 @@ nacre_team *nc_team_create(nacre_context *context, int threads)
         if (pthread_create(&next->handle, NULL, work, next)) break;
         team->size++;
     }
+    team->share_count = team->size < MAX_SHARES ? team->size : MAX_SHARES;
     return team;
 }
 

@@ -29,6 +29,7 @@ typedef struct batch_norm {
     bool across;                      /* channels are contiguous */
     bool streamed;                    /* the result goes around the cache */
     int64_t slab, slabs;              /* pixels of a slab, slabs of an image */
+    int64_t share;                    /* of the tasks, a thread's */
     nacre_dtype dtype;                /* of x, dy and y */
     const void *x, *dy;
     void *y;
@@ -61,6 +62,11 @@ static batch_norm describe(const nacre_view *x, void *workspace)
     b.shift = b.first ? b.scale + b.channels : NULL;
     b.slope = b.first ? b.shift + b.channels : NULL;
     return b;
+}
+
+static int64_t task_count(const batch_norm *b)
+{
+    return b->images * b->slabs * (b->across ? 1 : b->channels);
 }
 
 static size_t workspace_bytes(const nacre_view *x)
@@ -364,12 +370,13 @@ NC_ALWAYS_INLINE void write(nacre_dtype dtype, const batch_norm *b, int64_t inde
     if (b->streamed) nc_stream_end();
 }
 
-/* Last slabs first. */
+/* Each thread's last slabs first: a team gives neighbours to one thread. */
 static void write_task(void *user, int64_t place, int thread)
 {
     (void)thread;
     const batch_norm *b = user;
-    const int64_t index = b->images * b->slabs * (b->across ? 1 : b->channels) - 1 - place;
+    const int64_t begin = place / b->share * b->share, end = nc_least(begin + b->share, task_count(b));
+    const int64_t index = begin + end - 1 - place;
     FOR_TYPE(write, b, index);
 }
 
@@ -381,9 +388,10 @@ static void set_result(batch_norm *b, void *y)
                   nc_is_streamed(y, b->pixels * b->channels) && y != b->x && y != b->dy;
 }
 
-static void run_slabs(const batch_norm *b, nacre_team *team, void (*body)(void *, int64_t, int))
+static void run_slabs(batch_norm *b, nacre_team *team, void (*body)(void *, int64_t, int))
 {
-    nacre_parallel(team, b->images * b->slabs * (b->across ? 1 : b->channels), body, (void *)(uintptr_t)b);
+    b->share = nc_ceil_div(task_count(b), nacre_team_size(team));
+    nacre_parallel(team, task_count(b), body, b);
 }
 
 /* ---- forward -------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ enum {
     PANEL = NC_TILE_COLUMNS,
     MANY = 1 << 12, /* products of channels, */
     FEW = 64,       /* and channels, of 1x1 kernels */
+    FEW_WEIGHTS = 24 * 1024 / sizeof(float),
 #ifdef NACRE_STRESS
     SCRATCH = 1 << 8,
 #else
@@ -28,6 +29,7 @@ typedef struct direct {
     int64_t pitch;        /* floats of a padded row; 0: rows are read in place */
     int64_t scratch_size; /* floats for each thread */
     int64_t row_parts, panel_parts;
+    bool whole_pixels; /* weights stay in the first-level cache: all panels of a row after each other */
 } direct;
 
 /* Copies rows [rows.begin, rows.end) of an image of `width` pixels from column `low` on, `pitch` floats each, with
@@ -102,19 +104,20 @@ static void correlate_part(void *user, int64_t index, int thread)
                     .relu = c->epilogue->relu,
                     .ceiling = c->epilogue->ceiling,
                     .fetch_below = true};
-    for (int64_t p = part.begin; p < part.end; p++) {
+    const int64_t row_count = rows.end - rows.begin, panel_count = part.end - part.begin;
+    for (int64_t i = 0; i < row_count * panel_count; i++) {
+        const int64_t p = part.begin + (d->whole_pixels ? i % panel_count : i / row_count);
+        const int64_t row = rows.begin + (d->whole_pixels ? i / panel_count : i % row_count);
         const int64_t group = p / panels, channel = p % panels * PANEL;
         const int64_t out_channel = group * c->out_channels + channel;
+        const int64_t offset = image * c->y_image + row * c->y_row + out_channel;
+        tile.a = x + (row * c->step[0] - first) * in_row + group * c->in_channels;
         tile.b = c->packed + p * c->tap_count * c->in_channels * PANEL;
+        tile.c = c->y + offset;
         tile.columns = nc_least(c->out_channels - channel, PANEL);
         if (c->epilogue->bias) tile.column_bias = c->epilogue->bias + out_channel;
-        for (int64_t row = rows.begin; row < rows.end; row++) {
-            const int64_t offset = image * c->y_image + row * c->y_row + out_channel;
-            tile.a = x + (row * c->step[0] - first) * in_row + group * c->in_channels;
-            tile.c = c->y + offset;
-            if (c->epilogue->residual) tile.residual = c->epilogue->residual + offset;
-            correlate_row(c, &tile, taps, row, pixel_step);
-        }
+        if (c->epilogue->residual) tile.residual = c->epilogue->residual + offset;
+        correlate_row(c, &tile, taps, row, pixel_step);
     }
 }
 
@@ -129,7 +132,8 @@ static direct cut(const nc_correlation *c, int threads)
     const int64_t wanted = nc_ceil_div(4 * threads, nc_most(c->batch, 1));
     const int64_t fit = d.pitch ? nc_most((SCRATCH / d.pitch - (c->high[0] - c->low[0])) / c->step[0], 1) : c->out[0];
     d.row_parts = nc_ceil_div(c->out[0], nc_most(fit, 1));
-    d.panel_parts = threads == 1 ? 1 : nc_least(nc_ceil_div(wanted, nc_most(d.row_parts, 1)), panels);
+    d.whole_pixels = c->tap_count * c->in_channels * panels * PANEL <= FEW_WEIGHTS;
+    d.panel_parts = threads == 1 || d.whole_pixels ? 1 : nc_least(nc_ceil_div(wanted, nc_most(d.row_parts, 1)), panels);
     if (d.row_parts * d.panel_parts < wanted && threads > 1)
         d.row_parts = nc_least(nc_ceil_div(wanted, nc_most(d.panel_parts, 1)), c->out[0]);
     const int64_t rows = nc_ceil_div(c->out[0], nc_most(d.row_parts, 1));

@@ -30,6 +30,7 @@ typedef struct rows_job {
     const float *x; /* [m][x_row] */
     int64_t x_row;
     int64_t least; /* outputs of a piece */
+    int64_t rounds;
     int threads;
 } rows_job;
 
@@ -117,7 +118,7 @@ NC_ALWAYS_INLINE void choose_rows(const rows_job *job, nacre_dtype dtype, nc_ran
 /* ---- pieces ------------------------------------------------------------------------------------------------------ */
 
 /* Where round `round` begins. Each takes half of what is left, a piece for each thread: long ones first, as a stream
- * from memory is slow to start, short ones last, so that all threads end together. */
+ * from memory is slow to start, short ones last, so that all threads end together. A thread's pieces are neighbours. */
 static int64_t round_start(const rows_job *job, int64_t round)
 {
     int64_t left = job->problem.n;
@@ -137,8 +138,8 @@ static void run_piece(void *user, int64_t index, int thread)
 {
     (void)thread;
     const rows_job *job = user;
-    const int64_t round = index / job->threads, begin = round_start(job, round), end = round_start(job, round + 1);
-    nc_range range = nc_share(end - begin, NC_LANES, job->threads, index % job->threads);
+    const int64_t round = index % job->rounds, begin = round_start(job, round), end = round_start(job, round + 1);
+    nc_range range = nc_share(end - begin, NC_LANES, job->threads, index / job->rounds);
     range.begin += begin;
     range.end += begin;
     if (job->dtype == NACRE_F32)
@@ -233,7 +234,8 @@ static void run(const nacre_call *call)
     for (int64_t i = 0; dtype != NACRE_F32 && i < p->m; i++)
         nc_widen(dtype, (const uint16_t *)p->a + i * p->a_row, p->k, (float *)call->workspace + i * p->k);
     job.least = nc_most(LEAST_PIECE / nc_most(p->k * (int64_t)nacre_dtype_size(dtype), 1), 1);
-    if (p->m > 0) nacre_parallel(call->team, count_rounds(&job) * job.threads, run_piece, &job);
+    job.rounds = count_rounds(&job);
+    if (p->m > 0) nacre_parallel(call->team, job.rounds * job.threads, run_piece, &job);
 }
 
 static size_t workspace(const nacre_node_info *node)
