@@ -300,8 +300,43 @@ static void the_gradient_widens_for_itself(void)
     nacre_context_destroy(ctx);
 }
 
+/* A long sum of 16-bit factors, f32 sums in slices, to which an f32 residual is added. */
+static void long_sums_take_residuals(void)
+{
+    enum { LONG = 2048, ROWS_OF = 65, COLUMNS_OF = 128 };
+    static float a[LONG * ROWS_OF], b[LONG * COLUMNS_OF], added[ROWS_OF * COLUMNS_OF], y[ROWS_OF * COLUMNS_OF];
+    for (int i = 0; i < LONG * ROWS_OF; i++) a[i] = (float)(i * 7 % 17 - 8) / 16; /* sums are exact */
+    for (int i = 0; i < LONG * COLUMNS_OF; i++) b[i] = (float)(i * 5 % 13 - 6) / 16;
+    for (int i = 0; i < ROWS_OF * COLUMNS_OF; i++) added[i] = 1;
+    for (int set = 1; set <= 3; set++) {
+        nacre_context *ctx = nacre_context_create(&(nacre_context_options){.instruction_set = set, .threads = 2});
+        nacre_graph *graph = nacre_graph_create(ctx);
+        nacre_tensor *ta = nacre_input(graph, "a", NACRE_F32, NACRE_SHAPE(LONG, ROWS_OF));
+        nacre_tensor *tb = nacre_input(graph, "b", NACRE_F32, NACRE_SHAPE(LONG, COLUMNS_OF));
+        nacre_tensor *tr = nacre_input(graph, "added", NACRE_F32, NACRE_SHAPE(ROWS_OF, COLUMNS_OF));
+        nacre_tensor *product = nacre_matmul(ta, tb, true, false);
+        nacre_tensor *sum = nacre_add(product, tr);
+        nacre_output(sum);
+        nacre_feed(ta, a);
+        nacre_feed(tb, b);
+        nacre_feed(tr, added);
+        NC_CHECK(nacre_graph_set_precision(graph, NACRE_BF16) == NACRE_OK);
+        NC_CHECK(nacre_run(graph) == NACRE_OK);
+        NC_CHECK(nacre_read(sum, y, sizeof y) == NACRE_OK);
+        for (int i = 0; i < ROWS_OF * COLUMNS_OF; i++) {
+            double expected = 1;
+            for (int k = 0; k < LONG; k++)
+                expected += (double)a[k * ROWS_OF + i / COLUMNS_OF] * (double)b[k * COLUMNS_OF + i % COLUMNS_OF];
+            NC_CHECK_NEAR(y[i], expected, 1e-3);
+        }
+        nacre_graph_destroy(graph);
+        nacre_context_destroy(ctx);
+    }
+}
+
 int main(void)
 {
+    NC_RUN(long_sums_take_residuals);
     NC_RUN(numbers_are_those_of_rounded_factors);
     NC_RUN(classes_of_operations);
     NC_RUN(a_changed_weight_is_rounded_again);

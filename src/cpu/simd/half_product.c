@@ -735,7 +735,9 @@ static size_t packed_part(const nc_half_product *product, bool pairs)
 
 size_t nc_isa(nc_half_product_workspace)(const nc_half_product *product, bool pairs, int threads)
 {
-    return packed_part(product, pairs) + nc_isa(nc_half_workspace)(product, pairs, threads);
+    /* Room for the whole of b: when this is asked a plan has no bias and no residual yet, which forbid parts. */
+    const int64_t packed = nc_round_up((int64_t)nc_isa(nc_half_packed_bytes)(product, pairs), LINE);
+    return (size_t)packed + nc_isa(nc_half_workspace)(product, pairs, threads);
 }
 
 void nc_isa(nc_half_product)(const nc_half_product *product, bool pairs, void *workspace, nacre_team *team)
