@@ -30,7 +30,7 @@
     X(expand, a, __VA_ARGS__)                                                                                          \
     X(expm1, nc_expm1(a), __VA_ARGS__)                                                                                 \
     X(floor, nc_each(floorf, a), __VA_ARGS__)                                                                          \
-    X(gelu, nc_gelu(a, attributes[0] != 0), __VA_ARGS__)                                                                          \
+    X(gelu, nc_gelu(a, attributes[0] != 0), __VA_ARGS__)                                                               \
     X(gelu_backward, a * gelu_slope(b, attributes), __VA_ARGS__)                                                       \
     X(greater, truth(nc_less(b, a)), __VA_ARGS__)                                                                      \
     X(greater_equal, truth(nc_less_equal(b, a)), __VA_ARGS__)                                                          \

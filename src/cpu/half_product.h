@@ -29,7 +29,7 @@ typedef struct nc_half_product {
     void *c;
     int64_t c_row;
     const void *bias, *residual; /* [n], laid out like c; NULL: none */
-    bool accumulate;             /* c += a . b; f32 results without bias, residual and activation only */
+    bool accumulate;             /* the sums begin with c: f32 results only */
     bool relu;
     float ceiling; /* with relu: the largest value, 0: none */
     nc_gelu_form gelu;

@@ -286,11 +286,6 @@ NC_ALWAYS_INLINE void write_across(nacre_dtype dtype, const batch_norm *b, const
     }
 }
 
-static void finish_nothing(const batch_norm *b, const slab *s, const collected *so_far, int64_t channel, int64_t end)
-{
-    (void)b, (void)s, (void)so_far, (void)channel, (void)end;
-}
-
 /* ---- tasks: a slab of all channels, or of one where pixels are contiguous ------------------------------------------
  */
 
@@ -327,7 +322,7 @@ NC_ALWAYS_INLINE void across(nacre_dtype dtype, const batch_norm *b, int64_t ind
                     walk(dtype, b, &p, &so_far, 1);
                 c += several ? ABREAST * NC_LANES : NC_LANES;
             }
-        finish(b, &s, &so_far, begin, end);
+        if (finish) finish(b, &s, &so_far, begin, end);
     }
 }
 
@@ -364,7 +359,7 @@ static void products_task(void *user, int64_t index, int thread)
 NC_ALWAYS_INLINE void write(nacre_dtype dtype, const batch_norm *b, int64_t index)
 {
     if (b->across)
-        across(dtype, b, index, write_across, finish_nothing);
+        across(dtype, b, index, write_across, NULL);
     else
         write_along(dtype, b, find_slab(b, index / b->channels, index % b->channels), index % b->channels);
     if (b->streamed) nc_stream_end();

@@ -705,13 +705,14 @@ void nc_isa(nc_half_multiply)(const nc_half_product *product, bool pairs, const 
     run_all(&job, job.batches * job.row_tasks * job.column_tasks, run_task, team);
 }
 
-/* A long sum whose result is f32 is taken slice by slice: what is packed of b never leaves the caches. */
+/* A long sum whose result is f32 is taken slice by slice: what is packed of b never leaves the caches. Pointers do not
+ * decide, as there are none yet when a plan asks for the workspace. */
 static int64_t part_count(const nc_half_product *p, bool pairs)
 {
-    const bool plain = p->c_dtype == NACRE_F32 && !has_epilogue(p) && !p->b.inner && !p->a.patches;
-    return plain ? slice_count(p, pairs) : 1;
+    return p->c_dtype == NACRE_F32 && !p->b.inner && !p->a.patches ? slice_count(p, pairs) : 1;
 }
 
+/* What follows the sums comes with the last part. */
 static nc_half_product part_of(const nc_half_product *product, bool pairs, int64_t parts, int64_t index)
 {
     nc_half_product part = *product;
@@ -721,6 +722,11 @@ static nc_half_product part_of(const nc_half_product *product, bool pairs, int64
     part.a.data = (const uint16_t *)product->a.data + begin * product->a.step;
     part.b.data = (const uint16_t *)product->b.data + begin * product->b.step;
     part.accumulate = product->accumulate || index > 0;
+    if (index == parts - 1) return part;
+    part.bias = part.residual = NULL;
+    part.relu = false;
+    part.ceiling = 0;
+    part.gelu = NC_NO_GELU;
     return part;
 }
 
@@ -735,9 +741,7 @@ static size_t packed_part(const nc_half_product *product, bool pairs)
 
 size_t nc_isa(nc_half_product_workspace)(const nc_half_product *product, bool pairs, int threads)
 {
-    /* Room for the whole of b: when this is asked a plan has no bias and no residual yet, which forbid parts. */
-    const int64_t packed = nc_round_up((int64_t)nc_isa(nc_half_packed_bytes)(product, pairs), LINE);
-    return (size_t)packed + nc_isa(nc_half_workspace)(product, pairs, threads);
+    return packed_part(product, pairs) + nc_isa(nc_half_workspace)(product, pairs, threads);
 }
 
 void nc_isa(nc_half_product)(const nc_half_product *product, bool pairs, void *workspace, nacre_team *team)
